@@ -1,4 +1,4 @@
-"""What a repository says about itself, in `[tool.koepon_gitops]` of its `pyproject.toml`: paths are computed from here."""
+"""What a repository says about itself in `[tool.koepon_gitops]` of `pyproject.toml`: paths are computed from here."""
 
 import os
 import tomllib

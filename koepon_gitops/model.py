@@ -97,6 +97,24 @@ class Application(Value):
         return self.name
 
 
+class Rendering(Value):
+    """What one source became: its objects in order, and every repository file that was read, nearest overlay first."""
+
+    objects: tuple[dict[str, Any], ...]
+    files: tuple[str, ...]
+    digest: str
+    """Hex sha-256 of everything the objects depend on: the key of every result computed from them."""
+    cached: bool = False
+
+
+class Problem(Value):
+    """What a schema says against one object: `field` as `spec.containers[0].image`, empty for the whole object."""
+
+    rule: str
+    field: str
+    message: str
+
+
 class Manifest(Value):
     """One object that Argo CD would apply. `files` are those its source was made of, nearest overlay first."""
 

@@ -1,0 +1,274 @@
+"""Does the API server take this object? Core and custom kinds: fetched, pinned, compiled, asked.
+
+`fetch` downloads the pinned definitions once and keeps each kind in a file of its own; `load` gives the Schemas of a
+tree, to which the definitions the tree declares are added; a kind is compiled when its first object comes.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+from pydantic import ValidationError
+
+from koepon_gitops import coherence, core, crds, kubernetes, modules, sentences, structure
+from koepon_gitops.cache import key
+from koepon_gitops.configuration import cache_directory
+from koepon_gitops.errors import GitOpsError, UncheckableError
+from koepon_gitops.model import Json, Problem, Value
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
+
+PINS = Path(__file__).parent / "data" / "crds"
+_INDEX = "index.json"
+
+
+def fetch(progress: Callable[[str, int, int], None]) -> None:
+    """Have the schemas of the pinned custom kinds in the cache. `progress(what, done, total)`; silent when they are there.
+
+    Raises UncheckableError: no `go`, no network, a wrong checksum, no room on the disk.
+    """
+    if ready():
+        return
+    target = _directory()
+    unpacked = list(modules.fetch(PINS, progress))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(dir=target.parent))
+        try:
+            _compile(unpacked, building, progress)
+            building.chmod(0o755)
+            _publish(building, target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise UncheckableError(
+            "schemas/cache",
+            f"The schemas can't be kept: {error.strerror or error}.",
+            where=str(target.parent),
+            remedy="Make room, or name another folder in KOEPON_GITOPS_CACHE.",
+        ) from error
+
+
+def ready() -> bool:
+    """Whether the pinned schemas are in the cache."""
+    return (_directory() / _INDEX).is_file()
+
+
+def _directory() -> Path:
+    """One folder for each state of the pins and of the code that compiles them: nothing in it ever changes."""
+    sources = [PINS / "go.mod", PINS / "go.sum", *(Path(__file__).with_name(f"{name}.py") for name in _COMPILERS)]
+    return cache_directory() / "crds" / key(*(source.read_bytes() for source in sources))[:32]
+
+
+_COMPILERS = ("crds", "structure")
+
+
+def _compile(
+    unpacked: list[tuple[modules.Module, Path]], target: Path, progress: Callable[[str, int, int], None]
+) -> None:
+    files = [file for module, directory in unpacked for file in modules.files(module, directory)]
+    index: dict[str, dict[str, list[Any]]] = {}
+    for done, file in enumerate(files, start=1):
+        for definition in _definitions(file):
+            for kind in crds.compiled(definition):
+                name = f"{key(kind.apiVersion, kind.kind)[:24]}.json"
+                index.setdefault(kind.apiVersion, {})[kind.kind] = [kind.plural, kind.namespaced, name]
+                (target / name).write_bytes(orjson.dumps([kind.schema, kind.plan]))
+        if done % 50 == 0 or done == len(files):
+            progress("Compiling the schemas", done, len(files))
+    (target / _INDEX).write_bytes(orjson.dumps(index, option=orjson.OPT_SORT_KEYS))
+
+
+def _definitions(file: Path) -> Iterator[dict[str, Any]]:
+    """Generated files, the same in every dialect of YAML, and 50 MB of them: hence the fast parser, and not `manifests`."""
+    import yaml_rs  # noqa: PLC0415 - needed for fetching only
+
+    try:
+        read = yaml_rs.loads(file.read_text("utf-8"), parse_datetime=False)
+    except (yaml_rs.YAMLDecodeError, UnicodeDecodeError) as error:
+        raise UncheckableError(
+            "schemas/unreadable", f"A pinned definition can't be read: {error}.", where=str(file)
+        ) from error
+    for content in read if isinstance(read, list) else [read]:
+        if isinstance(content, dict) and content.get("kind") == "CustomResourceDefinition":
+            yield content
+
+
+def _publish(building: Path, target: Path) -> None:
+    """Another process may have been faster: what it made is the same."""
+    try:
+        building.replace(target)
+    except OSError:
+        if not (target / _INDEX).is_file():
+            raise
+
+
+class Exemption(Value):
+    """A kind without a schema that is let through, by name, and why. `plural` and `namespaced`: for policy matching."""
+
+    apiVersion: str
+    kind: str
+    reason: str
+    plural: str = ""
+    namespaced: bool = True
+
+
+def exemptions(file: Path) -> tuple[Exemption, ...]:
+    """Read `policies/schemas.yaml`: {exempt: [{apiVersion, kind, reason}]}; none when it is not there."""
+    from koepon_gitops import manifests  # noqa: PLC0415 - keeps YAML out of runs that need none
+
+    if not file.is_file():
+        return ()
+    data = manifests.read_data(file.read_bytes(), file.name)
+    try:
+        return tuple(_Exemptions.model_validate(data or {}).exempt)
+    except ValidationError as error:
+        raise UncheckableError(
+            "schemas/exemptions",
+            f"{file.name} is not a list of exemptions: {error.errors()[0]['msg']}.",
+            where=file.name,
+            remedy="Write `exempt:` with entries of apiVersion, kind and reason.",
+        ) from error
+
+
+class _Exemptions(Value):
+    exempt: tuple[Exemption, ...] = ()
+
+
+def load(definitions: Iterable[Json] = (), *, exempt: Iterable[Exemption] = ()) -> "Schemas":
+    """The schemas of a tree. `definitions`: the CustomResourceDefinitions and CompositeResourceDefinitions it declares;
+    one that is malformed is a finding of its own and adds nothing. Raises UncheckableError when nothing was fetched."""
+    if not ready():
+        raise UncheckableError(
+            "schemas/missing",
+            "The schemas of custom resources have not been fetched.",
+            remedy="Run `python -m koepon_gitops schemas fetch`.",
+        )
+    return Schemas(_directory(), tuple(definitions), tuple(exempt))
+
+
+class _Compiled(NamedTuple):
+    """A kind ready to be asked. `check` is what the schema can't say; the schema has accepted what it is given."""
+
+    validator: "Draft202012Validator"
+    schema: dict[str, Any]
+    check: Callable[[Json], Iterable[Problem]] | None
+
+
+class Schemas:
+    """All kinds a tree may use: those of Kubernetes, those fetched, those it declares. Values are shared: not changed."""
+
+    def __init__(self, directory: Path, definitions: tuple[Json, ...], exempt: tuple[Exemption, ...]) -> None:
+        self._directory = directory
+        self._exempt = {(each.apiVersion, each.kind): each for each in exempt}
+        self._definitions = definitions
+        self._compiled: dict[tuple[str, str], _Compiled] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes when any verdict could."""
+        declared = orjson.dumps(self._definitions, option=orjson.OPT_SORT_KEYS)
+        sources = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("coherence", "sentences")]
+        return key(self._directory.name, core.digest(), declared, repr(sorted(self._exempt)), *sources)
+
+    def validate(self, content: Json) -> tuple[Problem, ...]:
+        """Everything the API server would object to, in the order of the fields; empty when it would take the object.
+
+        Raises UncheckableError when the kind is not known and not exempt.
+        """
+        version, kind = content.get("apiVersion", ""), content.get("kind", "")
+        compiled = self._compiled.get((version, kind))
+        if compiled is None:
+            if (version, kind) in self._exempt and not self.knows(version, kind):
+                return ()
+            compiled = self._compiled[version, kind] = self._compile(version, kind)
+        if not compiled.validator.is_valid(content):
+            return sentences.problems(compiled.validator.iter_errors(content), compiled.schema, kind)
+        return tuple(compiled.check(content)) if compiled.check else ()
+
+    def is_namespaced(self, api_version: str, kind: str) -> bool:
+        """Whether objects of the kind live in a namespace. Raises UncheckableError for a kind that is not known."""
+        return bool(self._entry(api_version, kind)[1])
+
+    def plural(self, api_version: str, kind: str) -> str:
+        """The resource's name in URLs and policies, such as `deployments`. Raises UncheckableError as above."""
+        return str(self._entry(api_version, kind)[0])
+
+    def knows(self, api_version: str, kind: str) -> bool:
+        """Whether there is a schema of this kind."""
+        return any(kind in table.get(api_version, {}) for table in self._tables)
+
+    def _compile(self, version: str, kind: str) -> _Compiled:
+        import jsonschema_rs  # noqa: PLC0415 - 30 ms that runs answered from the cache save
+
+        schema, check = self._source(version, kind)
+        try:
+            validator = jsonschema_rs.Draft202012Validator(
+                schema, validate_formats=True, pattern_options=jsonschema_rs.RegexOptions(), offline=True
+            )
+        except (ValueError, jsonschema_rs.ValidationError) as error:
+            raise UncheckableError(
+                "schemas/unusable",
+                f"The schema of {kind} ({version}) can't be used: {error}.",
+                remedy="Correct its CustomResourceDefinition.",
+            ) from error
+        return _Compiled(validator, schema, check)
+
+    def _source(self, version: str, kind: str) -> tuple[dict[str, Any], Callable[[Json], Iterable[Problem]] | None]:
+        entry = self._entry(version, kind)
+        if kind in core.resources().get(version, {}):
+            return core.schema(entry[2]), coherence.check_of(entry[2])
+        if kind in self._declared.get(version, {}):
+            schema, plan = entry[2], entry[3]
+        else:
+            schema, plan = orjson.loads((self._directory / entry[2]).read_bytes())
+        schema = {"allOf": [schema, kubernetes.metadata()], "$defs": core.schema(core.OBJECT_META)["$defs"]}
+        return schema, (lambda content: structure.problems(plan, content)) if plan else None
+
+    def _entry(self, version: str, kind: str) -> list[Any]:
+        """[plural, namespaced, where the schema is ...] of a kind."""
+        for table in self._tables:
+            if entry := table.get(version, {}).get(kind):
+                return entry
+        if exempt := self._exempt.get((version, kind)):
+            return [exempt.plural or f"{kind.lower()}s", exempt.namespaced]
+        raise UncheckableError(
+            "schemas/unknown-kind",
+            f"There is no schema of {kind} ({version}).",
+            remedy="Correct apiVersion and kind; or pin the module with its definition in koepon_gitops/data/crds/go.mod, "
+            "commit the definition to the tree, or list the kind with a reason in policies/schemas.yaml.",
+        )
+
+    @cached_property
+    def _tables(self) -> tuple[Mapping[str, Mapping[str, list[Any]]], ...]:
+        return core.resources(), self._declared, self._fetched
+
+    @cached_property
+    def _fetched(self) -> dict[str, dict[str, list[Any]]]:
+        table: dict[str, dict[str, list[Any]]] = orjson.loads((self._directory / _INDEX).read_bytes())
+        return table
+
+    @cached_property
+    def _declared(self) -> dict[str, dict[str, list[Any]]]:
+        table: dict[str, dict[str, list[Any]]] = {}
+        for definition in self._definitions:
+            for kind in _declared_kinds(definition):
+                table.setdefault(kind.apiVersion, {})[kind.kind] = [
+                    kind.plural, kind.namespaced, kind.schema, kind.plan
+                ]  # fmt: skip
+        return table
+
+
+def _declared_kinds(definition: Json) -> Iterator[crds.Kind]:
+    try:
+        made = [definition]
+        if definition.get("kind") == "CompositeResourceDefinition":
+            made = list(crds.of_composite(definition))
+        yield from [kind for crd in made for kind in crds.compiled(crd)]
+    except (KeyError, TypeError, AttributeError, ValueError, GitOpsError):
+        return

@@ -1,0 +1,168 @@
+"""Schema errors as sentences: what jsonschema-rs reports, in the words of a person who edits manifests."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from koepon_gitops.model import Json, Problem
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
+
+INVALID = "schemas/invalid"
+UNKNOWN = "schemas/unknown-field"
+
+_WORDS = {
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+
+
+def problems(errors: Iterable["ValidationError"], schema: Json, kind: str) -> tuple[Problem, ...]:
+    """Every error once, in the order of the fields. `schema` is the one that reported; `kind` names the object."""
+    found: dict[tuple[str, str], Problem] = {}
+    mistyped: set[str] = set()
+    for error in errors:
+        for problem in _of(error, schema, kind):
+            if error.kind.name == "type":
+                mistyped.add(problem.field)
+                found = {key: each for key, each in found.items() if each.field != problem.field}
+            elif problem.field in mistyped:
+                continue
+            found[problem.field, problem.message] = problem
+    return tuple(sorted(found.values(), key=lambda each: (each.field, each.message)))
+
+
+def field(path: Sequence[str | int]) -> str:
+    """`spec.containers[0].image`; a key that is no plain name as Kubernetes writes it: `metadata.labels[a.b/c]`."""
+    written = ""
+    for part in path:
+        if isinstance(part, int) or not part.replace("-", "").replace("_", "").isalnum():
+            written += f"[{part}]"
+        else:
+            written += f".{part}" if written else part
+    return written
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence names it; long ones are cut."""
+    if isinstance(value, dict):
+        return "an object" if value else "an empty object"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if value is None:
+        return "null"
+    text = orjson.dumps(value).decode() if isinstance(value, str | bool | int | float) else str(value)
+    text = text if len(text) <= 80 else f"{text[:77]}..."
+    names = {str: "the string ", bool: "", int: "the number ", float: "the number "}
+    return names.get(type(value), "") + text
+
+
+def _of(error: "ValidationError", schema: Json, kind: str) -> Iterator[Problem]:
+    path = list(error.instance_path)
+    place = _at(schema, error.schema_path[:-1])
+    match error.kind.name:
+        case "additionalProperties":
+            for name in error.kind.unexpected:
+                yield _unknown(path, name, place.get("properties", {}), kind)
+        case "required" if "x-must" not in place:
+            where = field([*path, error.kind.property])
+            yield Problem(rule=INVALID, field=where, message=f"{where} is required.")
+        case "propertyNames":
+            name = error.kind.error.instance
+            rule = _at(schema, error.schema_path)
+            where = field(path)
+            must = rule.get("x-must") or error.kind.error.message
+            yield Problem(
+                rule=INVALID, field=field([*path, name]), message=f"{where} has the key {_text(name)}; it must {must}."
+            )
+        case "anyOf" | "oneOf" if "x-must" not in place and (only := _shared_required(place[error.kind.name])):
+            choice = "exactly one of" if error.kind.name == "oneOf" else "one of"
+            yield _invalid(path, f"must have {choice} {', '.join(only)}")
+        case _:
+            yield _invalid(path, _demand(error, place))
+
+
+def _unknown(path: list[str | int], name: str, known: Json, kind: str) -> Problem:
+    place = f"{kind}.{field(path)}" if path else kind
+    lowered = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.7)
+    advice = f"; did you mean `{lowered[near[0]]}`?" if near else "."
+    return Problem(rule=UNKNOWN, field=field([*path, name]), message=f"`{name}` is not a field of {place}{advice}")
+
+
+def _invalid(path: list[str | int], demand: str) -> Problem:
+    where = field(path)
+    return Problem(rule=INVALID, field=where, message=f"{where or 'the object'} {demand}.")
+
+
+def _demand(error: "ValidationError", place: Json) -> str:
+    """The rest of the sentence that begins with the field."""
+    kind, value = error.kind, error.instance
+    but = "" if isinstance(value, dict | list) and kind.name != "type" else f", not {shown(value)}"
+    if must := place.get("x-must"):
+        return f"must {must}{but}"
+    match kind.name:
+        case "type":
+            allowed = [_WORDS[name] for name in kind.types if name != "null"] or ["absent"]
+            return f"must be {' or '.join(sorted(allowed))}, not {shown(value)}"
+        case "enum":
+            options = place.get("x-values") or [option for option in place["enum"] if option is not None]
+            listed = ", ".join(orjson.dumps(option).decode() for option in options)
+            return f"must be {'one of ' if len(options) > 1 else ''}{listed}{but}"
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
+            return f"must be {words.get(kind.name, 'less than')} {kind.limit}{but}"
+        case "minLength":
+            return "must not be empty" if kind.limit == 1 else f"must be at least {kind.limit} characters long{but}"
+        case "maxLength":
+            return f"must be at most {kind.limit} characters long, not {len(value)}"
+        case "minItems" | "minProperties":
+            return "must not be empty" if kind.limit == 1 else f"must have at least {kind.limit} entries"
+        case "maxItems" | "maxProperties":
+            return f"must have at most {kind.limit} entries, not {len(value)}"
+        case "pattern":
+            return f"must match {kind.pattern}{but}"
+        case "format":
+            return f"must be of the format {kind.format}{but}"
+        case "uniqueItems":
+            return "must not have the same entry twice"
+        case "required":
+            return f"must have {kind.property}"
+        case "anyOf" | "oneOf":
+            return f"must have one of the forms its schema allows{but}: {_nearest(error)}"
+        case "not":
+            return f"has a form its schema forbids: {_text(place.get('not'))}"
+    return f"is refused: {error.message}"
+
+
+def _shared_required(branches: Sequence[Json]) -> list[str]:
+    """The fields among which to choose, when that is all that the branches of a anyOf or oneOf say."""
+    if all(set(branch) == {"required"} and len(branch["required"]) == 1 for branch in branches):
+        return [branch["required"][0] for branch in branches]
+    return []
+
+
+def _nearest(error: "ValidationError") -> str:
+    """What the branch that came closest says."""
+    branches = [branch for branch in error.kind.context if branch]
+    if not branches:
+        return "several fit where one may"
+    return min(branches, key=len)[0].message
+
+
+def _at(schema: Json, path: Sequence[str | int]) -> Any:
+    place: Any = schema
+    for part in path:
+        place = place[part]
+    return place
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()

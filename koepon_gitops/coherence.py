@@ -1,7 +1,8 @@
 """What the API server checks between the fields of one object, after each field is right by itself.
 
 Each function names the Go function it follows, in k8s.io/kubernetes v1.36.3 `pkg/apis/*/validation`. All expect an
-object its schema (with `kubernetes.CONSTRAINTS`) accepts: types are right, required fields are there, nulls are possible.
+object that its schema (with `kubernetes.CONSTRAINTS`) accepts: types are right, required fields are there; others may
+be null.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,11 @@ type Check = Callable[[Json], Iterable[Problem]]
 def check_of(definition: str) -> Check | None:
     """The check of a definition such as `io.k8s.api.apps.v1.Deployment`; None when its fields are independent."""
     return _CHECKS.get(definition)
+
+
+def _each(items: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
+    """Entries with their index; a null counts as an empty entry, as Go decodes it."""
+    return ((index, item or {}) for index, item in enumerate(items or ()))
 
 
 def _problem(field: str, sentence: str) -> Problem:
@@ -37,7 +43,7 @@ def _workload(content: Json) -> Iterator[Problem]:
         yield _problem("spec.template.spec.restartPolicy", f'must be "Always" here, not "{pod["restartPolicy"]}"')
     if pod.get("activeDeadlineSeconds") is not None:
         yield _problem("spec.template.spec.activeDeadlineSeconds", "must not be set here")
-    claims = {(claim.get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or ()}
+    claims = {(claim.get("metadata") or {}).get("name") for _, claim in _each(spec.get("volumeClaimTemplates"))}
     yield from _pod(pod, "spec.template.spec", claims)
 
 
@@ -108,13 +114,13 @@ def _pod(spec: Json, path: str, claims: Iterable[str | None]) -> Iterator[Proble
     """core/validation.ValidatePodSpec. `claims`: volumes that a StatefulSet adds."""
     volumes = spec.get("volumes") or ()
     yield from _repeated(volumes, "name", f"{path}.volumes")
-    for index, volume in enumerate(volumes):
+    for index, volume in _each(volumes):
         if len(sources := [name for name, value in volume.items() if name != "name" and value is not None]) > 1:
             yield _problem(f"{path}.volumes[{index}]", f"must have one source, not {' and '.join(sorted(sources))}")
     mountable = {volume["name"] for volume in volumes} | set(claims)
     seen: dict[str, str] = {}
     for group in ("containers", "initContainers"):
-        for index, container in enumerate(spec.get(group) or ()):
+        for index, container in _each(spec.get(group)):
             place = f"{path}.{group}[{index}]"
             if (first := seen.setdefault(container["name"], place)) != place:
                 yield _problem(f"{place}.name", f'must be unique; "{container["name"]}" is also {first}')
@@ -128,11 +134,11 @@ def _pod(spec: Json, path: str, claims: Iterable[str | None]) -> Iterator[Proble
 
 
 def _container(container: Json, path: str, mountable: set[str | None]) -> Iterator[Problem]:
-    """core/validation.validateContainerCommon, validateContainerPorts, ValidateVolumeMounts, ValidateSecurityContext."""
+    """core/validation.validateContainerCommon and what it calls."""
     yield from _repeated(container.get("ports") or (), "name", f"{path}.ports")
     mounts = container.get("volumeMounts") or ()
     yield from _repeated(mounts, "mountPath", f"{path}.volumeMounts")
-    for index, mount in enumerate(mounts):
+    for index, mount in _each(mounts):
         if mount["name"] not in mountable:
             yield _problem(f"{path}.volumeMounts[{index}].name", f'must be the name of a volume, not "{mount["name"]}"')
     yield from _resources(container.get("resources") or {}, f"{path}.resources")
@@ -149,7 +155,7 @@ def _repeated(items: Sequence[Json], name: str, path: str) -> Iterator[Problem]:
     if len(items) < 2:
         return
     seen: dict[str, int] = {}
-    for index, item in enumerate(items):
+    for index, item in _each(items):
         if (value := item.get(name)) and seen.setdefault(value, index) != index:
             yield _problem(f"{path}[{index}].{name}", f'must be unique; {path}[{seen[value]}] also has "{value}"')
 
@@ -174,7 +180,7 @@ def quantity(value: str | float) -> Decimal:
     """The number a quantity such as `500m` or `1Gi` stands for (apimachinery `resource.ParseQuantity`)."""
     text = str(value)
     if text.endswith("i"):
-        return Decimal(text[:-2]) * 1024 ** ("KMGTPE".index(text[-2]) + 1)
+        return Decimal(text[:-2]) * Decimal(1024) ** ("KMGTPE".index(text[-2]) + 1)
     if text[-1].isalpha():
         return Decimal(text[:-1]).scaleb(_SUFFIXES[text[-1]])
     return Decimal(text)
@@ -183,19 +189,17 @@ def quantity(value: str | float) -> Decimal:
 def _spread(constraints: Sequence[Json], path: str) -> Iterator[Problem]:
     """core/validation.ValidateSpreadConstraintNotRepeat, validateMinDomains."""
     seen: dict[tuple[str, str], int] = {}
-    for index, constraint in enumerate(constraints):
+    for index, constraint in _each(constraints):
         pair = (constraint["topologyKey"], constraint["whenUnsatisfiable"])
         if seen.setdefault(pair, index) != index:
-            yield _problem(
-                f"{path}[{index}]", f"must differ from {path}[{seen[pair]}] in topologyKey or whenUnsatisfiable"
-            )
+            yield _problem(f"{path}[{index}]", f"must not repeat the pair of {path}[{seen[pair]}]")
         if constraint.get("minDomains") is not None and pair[1] != "DoNotSchedule":
             yield _problem(f"{path}[{index}].minDomains", "must not be set unless whenUnsatisfiable is DoNotSchedule")
 
 
 def _tolerations(tolerations: Sequence[Json], path: str) -> Iterator[Problem]:
     """core/validation.ValidateTolerations."""
-    for index, toleration in enumerate(tolerations):
+    for index, toleration in _each(tolerations):
         operator = toleration.get("operator") or "Equal"
         if not toleration.get("key") and operator != "Exists":
             yield _problem(f"{path}[{index}].operator", "must be Exists without a key")
@@ -218,7 +222,7 @@ def _service(content: Json) -> Iterator[Problem]:
         yield _problem("spec.clusterIP", 'must not be "None" for the type LoadBalancer')
     yield from _repeated(ports, "name", "spec.ports")
     seen: dict[tuple[str, int], int] = {}
-    for index, port in enumerate(ports):
+    for index, port in _each(ports):
         if len(ports) > 1 and not port.get("name"):
             yield _problem(f"spec.ports[{index}].name", "is required where there are several ports")
         pair = (port.get("protocol") or "TCP", port["port"])
@@ -235,10 +239,10 @@ def _ingress(content: Json) -> Iterator[Problem]:
     if annotation is not None and spec.get("ingressClassName") not in {None, annotation}:
         field = "metadata.annotations[kubernetes.io/ingress.class]"
         yield _problem(field, f'must be as spec.ingressClassName, "{spec["ingressClassName"]}"')
-    for index, rule in enumerate(spec.get("rules") or ()):
+    for index, rule in _each(spec.get("rules")):
         if (host := rule.get("host") or "").replace(".", "").isdigit() and host.count(".") == 3:
             yield _problem(f"spec.rules[{index}].host", f'must be a DNS name, not the address "{host}"')
-        for number, path in enumerate((rule.get("http") or {}).get("paths") or ()):
+        for number, path in _each((rule.get("http") or {}).get("paths")):
             yield from _path(path, f"spec.rules[{index}].http.paths[{number}].path")
 
 
@@ -260,7 +264,7 @@ def _autoscaler(content: Json) -> Iterator[Problem]:
     spec = content["spec"]
     if (least := spec.get("minReplicas") or 1) > spec["maxReplicas"]:
         yield _problem("spec.maxReplicas", f"must be at least minReplicas, {least}, not {spec['maxReplicas']}")
-    for index, metric in enumerate(spec.get("metrics") or ()):
+    for index, metric in _each(spec.get("metrics")):
         name = metric["type"][0].lower() + metric["type"][1:]
         if metric.get(name) is None:
             yield _problem(f"spec.metrics[{index}].{name}", f'is required for the type "{metric["type"]}"')
@@ -270,8 +274,8 @@ def _network_policy(content: Json) -> Iterator[Problem]:
     """networking/validation.ValidateNetworkPolicyPort."""
     spec = content.get("spec") or {}
     for direction in ("ingress", "egress"):
-        for index, rule in enumerate(spec.get(direction) or ()):
-            for number, entry in enumerate((rule or {}).get("ports") or ()):
+        for index, rule in _each(spec.get(direction)):
+            for number, entry in _each(rule.get("ports")):
                 field = f"spec.{direction}[{index}].ports[{number}].endPort"
                 port, end = entry.get("port"), entry.get("endPort")
                 if end is None:

@@ -39,9 +39,10 @@ def schema(definition: str) -> dict[str, Any]:
         return found
     definitions: dict[str, Any] = {}
     _collect(definition, definitions)
-    made = {"allOf": [{"$ref": f"#/$defs/{definition}"}], "$defs": definitions}
+    whole = [{"$ref": f"#/$defs/{definition}"}]
     if definition != OBJECT_META:
-        made["allOf"].append(kubernetes.metadata(definition))
+        whole.append(kubernetes.metadata(definition))
+    made = {"allOf": whole, "$defs": definitions}
     store.put(name, orjson.dumps(made))
     return made
 
@@ -91,14 +92,20 @@ _SPECIAL: dict[str, dict[str, Any]] = {
 }
 """Types with an unmarshaller of their own, which the generated schemas describe badly (a null matches both arms)."""
 
+_SCALARS = frozenset(f"#/$defs/{name}" for name in _SPECIAL)
+
+
+_UNCHECKED = ("Status", "Condition", "HTTPHeader")
+"""Required on paper only: the API server drops the status of what is applied, and takes a header without a value."""
+
 
 def _collect(name: str, definitions: dict[str, Any]) -> None:
     """Copy a definition and all it refers to, without prose, with the constraints of `kubernetes.CONSTRAINTS`."""
     if name in definitions:
         return
     reduced = definitions[name] = dict(_SPECIAL[name]) if name in _SPECIAL else _reduced(_definitions()[name])
-    if name.endswith(("Status", "Condition")):
-        reduced.pop("required", None)  # whoever applies an object does not set its status: the API server drops it
+    if name.endswith(_UNCHECKED):
+        reduced.pop("required", None)
     for field, constraint in kubernetes.CONSTRAINTS.get(name, {}).items():
         _constrain(reduced, field, constraint)
     for reference in _references(reduced):
@@ -109,12 +116,28 @@ def _reduced(part: dict[str, Any]) -> dict[str, Any]:
     kept = {name: part[name] for name in _KEPT if name in part}
     if "properties" in part:
         kept["properties"] = {name: _reduced(below) for name, below in part["properties"].items()}
-    for name in ("items", "additionalProperties"):
-        if name in part:
-            kept[name] = _reduced(part[name]) if isinstance(part[name], dict) else part[name]
-    if bounds := kubernetes.FORMATS.get(part.get("format", "")):
-        kept |= bounds
-    return kept
+    for name in part.get("required", ()):
+        kept["properties"][name] = _not_null(kept["properties"][name])
+    if isinstance(items := part.get("items"), dict):
+        kept["items"] = _not_null(_reduced(items)) if _needs_fields(items) else _reduced(items)
+    if "additionalProperties" in part:
+        others = part["additionalProperties"]
+        kept["additionalProperties"] = _reduced(others) if isinstance(others, dict) else others
+    return kept | kubernetes.FORMATS.get(part.get("format", ""), {})
+
+
+def _not_null(part: dict[str, Any]) -> dict[str, Any]:
+    """Go decodes a null as an empty value, in which what is required is missing."""
+    if isinstance(part.get("type"), list):
+        return {**part, "type": [name for name in part["type"] if name != "null"]}
+    if "$ref" not in part or part["$ref"] in _SCALARS:
+        return part
+    return {"allOf": [part], "type": "object"}
+
+
+def _needs_fields(items: dict[str, Any]) -> bool:
+    target = _definitions().get(str(items.get("$ref", "")).rpartition("/")[2], {})
+    return bool(target.get("required"))
 
 
 def _constrain(reduced: dict[str, Any], field: str, constraint: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions as JSON Schema: what the API server does with a structural schema, said once, ahead of time.
+"""CustomResourceDefinitions as JSON Schema: what the API server does with a structural schema, ahead of time.
 
 Sources: k8s.io/apiextensions-apiserver v0.36 `pkg/apiserver/{schema,validation}` and k8s.io/kube-openapi
 `pkg/validation`; for composite resources github.com/crossplane/crossplane-runtime/v2 v2.3 `pkg/xcrd`.
@@ -29,7 +29,7 @@ class Kind(NamedTuple):
 
 
 def compiled(crd: Json) -> Iterator[Kind]:
-    """The served versions of a CustomResourceDefinition. Raises KeyError, TypeError or AttributeError on a malformed one."""
+    """The served versions of a definition. Raises KeyError, TypeError or AttributeError on a malformed one."""
     specification = crd["spec"]
     for version in specification["versions"]:
         if not version.get("served", True):
@@ -192,7 +192,7 @@ def _add_format(schema: Json, converted: dict[str, Any]) -> None:
 
 
 def of_composite(definition: Json) -> Iterator[dict[str, Any]]:
-    """The CustomResourceDefinitions that Crossplane makes of a CompositeResourceDefinition (`xcrd.ForCompositeResource`).
+    """The definitions that Crossplane makes of a CompositeResourceDefinition (`xcrd.ForCompositeResource`).
 
     Raises KeyError, TypeError or AttributeError on a malformed one.
     """
@@ -230,7 +230,7 @@ def _crd(specification: Json, names: Json, scope: str, fields: Json) -> dict[str
 
 
 def _with_machinery(schema: Json, fields: Json) -> dict[str, Any]:
-    """`genCrdVersion`: the author's spec and status, Crossplane's fields, and a name short enough to be a label value."""
+    """`genCrdVersion`: the author's spec, Crossplane's fields, and a name short enough to be a label value."""
     own = schema.get("properties") or {}
     name = (own.get("metadata") or {}).get("properties", {}).get("name", {})
     kept = ("required", "oneOf", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations")

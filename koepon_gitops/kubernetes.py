@@ -2,8 +2,8 @@
 
 `CONSTRAINTS` maps a definition to its fields; the empty field is the definition itself. `x-must` completes the sentence
 "FIELD must ..." and has no other effect. An empty string or a null counts as absent wherever Go would apply a default.
-Beside each block stands the Go function it follows, in k8s.io/kubernetes v1.36.3 `pkg/apis/*/validation` unless a path is
-given. What several fields decide together is in `coherence`.
+Beside each block stands the Go function it follows, in k8s.io/kubernetes v1.36.3 `pkg/apis/*/validation` unless a path
+is given. What several fields decide together is in `coherence`.
 """
 
 from typing import Any
@@ -144,6 +144,7 @@ def metadata(definition: str = "") -> Constraint:
         "required": ["metadata"],
         "properties": {
             "metadata": {
+                "type": "object",
                 "properties": {"name": _if_any(NAMES.get(definition, SUBDOMAIN))},
                 "allOf": [_must("have a name", anyOf=[_named("name"), _named("generateName")])],
             }
@@ -158,6 +159,9 @@ def _named(field: str) -> Constraint:
 _PROTOCOL = _one_of("TCP", "UDP", "SCTP")
 _LOCAL_PATH = _must("be relative and not contain '..'", pattern=r"^[^/]", **{"not": {"pattern": r"(^|/)\.\.(/|$)"}})
 _WEIGHT = _must("be between 1 and 100", minimum=1, maximum=100)
+
+_SPEC_NEEDED: dict[str, Constraint] = {"": {"required": ["spec"], "properties": {"spec": {"type": "object"}}}}
+"""Without a spec, Go validates an empty one, which lacks what is required."""
 
 CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     # k8s.io/apimachinery pkg/api/validation.ValidateObjectMetaAccessor
@@ -205,6 +209,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     },
     # core/validation.validateContainerCommon
     f"{_CORE}Container": {
+        "": {"required": ["image"]},
         "name": LABEL,
         "image": {"type": "string", **SOME},
         "imagePullPolicy": _one_of("Always", "IfNotPresent", "Never"),
@@ -342,6 +347,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     f"{_CORE}ConfigMap": {"data": {"propertyNames": FILE_KEY}, "binaryData": {"propertyNames": FILE_KEY}},
     f"{_CORE}Secret": {"data": {"propertyNames": FILE_KEY}, "stringData": {"propertyNames": FILE_KEY}},
     # apps/validation.ValidateDeploymentSpec, ValidateStatefulSetSpec, ValidateDaemonSetSpec
+    **{f"{_APPS}{kind}": _SPEC_NEEDED for kind in ("DaemonSet", "Deployment", "ReplicaSet", "StatefulSet")},
     f"{_APPS}DeploymentSpec": {
         "replicas": NATURAL,
         "minReadySeconds": NATURAL,
@@ -364,6 +370,10 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     f"{_APPS}DaemonSetSpec": {"minReadySeconds": NATURAL, "revisionHistoryLimit": NATURAL},
     f"{_APPS}DaemonSetUpdateStrategy": {"type": _one_of("RollingUpdate", "OnDelete")},
     # batch/validation.ValidateJobSpec, validateCronJobSpec
+    f"{_BATCH}Job": _SPEC_NEEDED,
+    f"{_BATCH}CronJob": _SPEC_NEEDED,
+    f"{_CORE}Pod": _SPEC_NEEDED,
+    f"{_CORE}Service": _SPEC_NEEDED,
     f"{_BATCH}JobSpec": {
         **dict.fromkeys(("parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished"), NATURAL),
         "activeDeadlineSeconds": NATURAL,
@@ -382,7 +392,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "unhealthyPodEvictionPolicy": {"enum": ["IfHealthyBudget", "AlwaysAllow", None]},
     },
     # autoscaling/validation.validateHorizontalPodAutoscalerSpec; HPAScaleToZero is off by default
-    f"{_HPA}HorizontalPodAutoscaler": {"": {"required": ["spec"]}},
+    f"{_HPA}HorizontalPodAutoscaler": _SPEC_NEEDED,
     f"{_HPA}HorizontalPodAutoscalerSpec": {"minReplicas": POSITIVE, "maxReplicas": POSITIVE},
     f"{_HPA}CrossVersionObjectReference": {"kind": {**SEGMENT, **SOME}, "name": {**SEGMENT, **SOME}},
     f"{_HPA}MetricSpec": {
@@ -440,6 +450,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     },
     f"{_NETWORKING}IPBlock": {"cidr": CIDR, "except": {"items": CIDR}},
     # networking/validation.ValidateIngressSpec
+    f"{_NETWORKING}Ingress": _SPEC_NEEDED,
     f"{_NETWORKING}IngressSpec": {
         "": _must(
             "set rules or defaultBackend",

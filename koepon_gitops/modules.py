@@ -1,7 +1,7 @@
 """Go modules as a source of files: the only module that runs `go`.
 
-The pins are an ordinary `go.mod` with its `go.sum`; behind each `require` a comment names the files to take (globs inside
-the module). To change a version: edit the line, run `go mod download PATH@VERSION` in that folder, commit both files.
+The pins are an ordinary `go.mod` with its `go.sum`; behind each `require` a comment names the files to take (globs
+inside the module). To change a version: edit the line, run `go mod download PATH@VERSION` there, commit both files.
 Nothing of a module is compiled or run: it is downloaded by the Go client and its files are read.
 """
 

@@ -28,7 +28,7 @@ _INDEX = "index.json"
 
 
 def fetch(progress: Callable[[str, int, int], None]) -> None:
-    """Have the schemas of the pinned custom kinds in the cache. `progress(what, done, total)`; silent when they are there.
+    """Have the schemas of the pinned custom kinds in the cache; `progress(what, done, total)`, uncalled if they are.
 
     Raises UncheckableError: no `go`, no network, a wrong checksum, no room on the disk.
     """
@@ -85,7 +85,7 @@ def _compile(
 
 
 def _definitions(file: Path) -> Iterator[dict[str, Any]]:
-    """Generated files, the same in every dialect of YAML, and 50 MB of them: hence the fast parser, and not `manifests`."""
+    """Generated files, alike in every dialect of YAML, and 50 MB of them: hence the fast parser, not `manifests`."""
     import yaml_rs  # noqa: PLC0415 - needed for fetching only
 
     try:
@@ -161,7 +161,7 @@ class _Compiled(NamedTuple):
 
 
 class Schemas:
-    """All kinds a tree may use: those of Kubernetes, those fetched, those it declares. Values are shared: not changed."""
+    """All kinds a tree may use: those of Kubernetes, those fetched, those it declares itself."""
 
     def __init__(self, directory: Path, definitions: tuple[Json, ...], exempt: tuple[Exemption, ...]) -> None:
         self._directory = directory
@@ -240,8 +240,8 @@ class Schemas:
         raise UncheckableError(
             "schemas/unknown-kind",
             f"There is no schema of {kind} ({version}).",
-            remedy="Correct apiVersion and kind; or pin the module with its definition in koepon_gitops/data/crds/go.mod, "
-            "commit the definition to the tree, or list the kind with a reason in policies/schemas.yaml.",
+            remedy="Correct apiVersion and kind, or commit its CustomResourceDefinition, "
+            "or list the kind with a reason in policies/schemas.yaml.",
         )
 
     @cached_property

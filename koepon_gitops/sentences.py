@@ -67,23 +67,21 @@ def shown(value: Any) -> str:
 def _of(error: "ValidationError", schema: Json, kind: str) -> Iterator[Problem]:
     path = list(error.instance_path)
     place = _at(schema, error.schema_path[:-1])
-    match error.kind.name:
+    details: Any = error.kind
+    match details.name:
         case "additionalProperties":
-            for name in error.kind.unexpected:
+            for name in details.unexpected:
                 yield _unknown(path, name, place.get("properties", {}), kind)
         case "required" if "x-must" not in place:
-            where = field([*path, error.kind.property])
+            where = field([*path, details.property])
             yield Problem(rule=INVALID, field=where, message=f"{where} is required.")
         case "propertyNames":
-            name = error.kind.error.instance
-            rule = _at(schema, error.schema_path)
-            where = field(path)
-            must = rule.get("x-must") or error.kind.error.message
-            yield Problem(
-                rule=INVALID, field=field([*path, name]), message=f"{where} has the key {_text(name)}; it must {must}."
-            )
-        case "anyOf" | "oneOf" if "x-must" not in place and (only := _shared_required(place[error.kind.name])):
-            choice = "exactly one of" if error.kind.name == "oneOf" else "one of"
+            name, where = details.error.instance, field(path)
+            must = place.get("x-must") or f"be otherwise: {details.error.message}"
+            message = f"{where} has the key {_text(name)}; a key must {must}."
+            yield Problem(rule=INVALID, field=field([*path, name]), message=message)
+        case "anyOf" | "oneOf" if "x-must" not in place and (only := _shared_required(place[details.name])):
+            choice = "exactly one of" if details.name == "oneOf" else "one of"
             yield _invalid(path, f"must have {choice} {', '.join(only)}")
         case _:
             yield _invalid(path, _demand(error, place))
@@ -104,42 +102,61 @@ def _invalid(path: list[str | int], demand: str) -> Problem:
 
 def _demand(error: "ValidationError", place: Json) -> str:
     """The rest of the sentence that begins with the field."""
-    kind, value = error.kind, error.instance
-    but = "" if isinstance(value, dict | list) and kind.name != "type" else f", not {shown(value)}"
+    kind: Any = error.kind
+    value: Any = error.instance
+    but = "" if isinstance(value, dict | list) else f", not {shown(value)}"
     if must := place.get("x-must"):
         return f"must {must}{but}"
-    match kind.name:
-        case "type":
-            allowed = [_WORDS[name] for name in kind.types if name != "null"] or ["absent"]
-            return f"must be {' or '.join(sorted(allowed))}, not {shown(value)}"
-        case "enum":
-            options = place.get("x-values") or [option for option in place["enum"] if option is not None]
-            listed = ", ".join(orjson.dumps(option).decode() for option in options)
-            return f"must be {'one of ' if len(options) > 1 else ''}{listed}{but}"
-        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
-            words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
-            return f"must be {words.get(kind.name, 'less than')} {kind.limit}{but}"
-        case "minLength":
-            return "must not be empty" if kind.limit == 1 else f"must be at least {kind.limit} characters long{but}"
-        case "maxLength":
-            return f"must be at most {kind.limit} characters long, not {len(value)}"
-        case "minItems" | "minProperties":
-            return "must not be empty" if kind.limit == 1 else f"must have at least {kind.limit} entries"
-        case "maxItems" | "maxProperties":
-            return f"must have at most {kind.limit} entries, not {len(value)}"
-        case "pattern":
-            return f"must match {kind.pattern}{but}"
-        case "format":
-            return f"must be of the format {kind.format}{but}"
-        case "uniqueItems":
-            return "must not have the same entry twice"
-        case "required":
-            return f"must have {kind.property}"
-        case "anyOf" | "oneOf":
-            return f"must have one of the forms its schema allows{but}: {_nearest(error)}"
-        case "not":
-            return f"has a form its schema forbids: {_text(place.get('not'))}"
-    return f"is refused: {error.message}"
+    if kind.name in {"type", "enum"}:
+        allowed = _types(kind.types) if kind.name == "type" else _options(place)
+        return f"must be {allowed}, not {shown(value)}"
+    if kind.name in _COMPARISONS:
+        return f"must be {_COMPARISONS[kind.name]} {kind.limit}{but}"
+    if kind.name in _SIZES:
+        return _size(kind.name, kind.limit, len(value))
+    if kind.name in {"anyOf", "oneOf"}:
+        return f"must have one of the forms its schema allows{but}: {_nearest(kind.context)}"
+    return _OTHERS.get(kind.name, "is refused: {message}").format(
+        but=but, message=error.message, place=_text(place.get(kind.name))
+    )
+
+
+_COMPARISONS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}
+_SIZES = {
+    "minLength": "at least {} characters long",
+    "maxLength": "at most {} characters long",
+    "minItems": "a list of at least {} entries",
+    "maxItems": "a list of at most {} entries",
+    "minProperties": "an object of at least {} fields",
+    "maxProperties": "an object of at most {} fields",
+}
+_OTHERS = {
+    "pattern": "must match {place}{but}",
+    "format": "must have the format {place}{but}",
+    "uniqueItems": "must not have the same entry twice",
+    "multipleOf": "must be a multiple of {place}{but}",
+    "not": "has a form its schema forbids: {place}",
+}
+
+
+def _types(names: Iterable[str]) -> str:
+    return " or ".join(sorted(_WORDS[name] for name in names if name != "null")) or "absent"
+
+
+def _options(place: Json) -> str:
+    options = place.get("x-values") or [option for option in place["enum"] if option is not None]
+    return ("one of " if len(options) > 1 else "") + ", ".join(_text(option) for option in options)
+
+
+def _size(name: str, limit: int, size: int) -> str:
+    if limit == 1 and name.startswith("min"):
+        return "must not be empty"
+    return f"must be {_SIZES[name].format(limit)}, not {size}"
 
 
 def _shared_required(branches: Sequence[Json]) -> list[str]:
@@ -149,12 +166,10 @@ def _shared_required(branches: Sequence[Json]) -> list[str]:
     return []
 
 
-def _nearest(error: "ValidationError") -> str:
+def _nearest(context: Iterable[Sequence["ValidationError"]]) -> str:
     """What the branch that came closest says."""
-    branches = [branch for branch in error.kind.context if branch]
-    if not branches:
-        return "several fit where one may"
-    return min(branches, key=len)[0].message
+    branches = [branch for branch in context if branch]
+    return min(branches, key=len)[0].message if branches else "several fit where one may"
 
 
 def _at(schema: Json, path: Sequence[str | int]) -> Any:

@@ -54,7 +54,7 @@ def _node(schema: Json, *, ruled: bool) -> Node | None:
         node["keys"] = list(schema.get("x-kubernetes-list-map-keys") or ()) if listed == "map" else []
     if below := {name: found for name, part in properties.items() if (found := _node(part, ruled=ruled))}:
         node["properties"] = below
-    if isinstance(items := schema.get("items"), dict) and (found := _node(items, ruled=ruled or listed == "map")):
+    if isinstance(items := schema.get("items"), dict) and (found := _item(items, node, ruled=ruled)):
         node["items"] = found
     if isinstance(others := schema.get("additionalProperties"), dict) and (found := _node(others, ruled=ruled)):
         node["values"] = found
@@ -66,8 +66,18 @@ def _node(schema: Json, *, ruled: bool) -> Node | None:
     return node or None
 
 
+def _item(schema: Json, listed: Node, *, ruled: bool) -> Node | None:
+    """Keys of a map list may have defaults: the protocol of a port."""
+    node = _node(schema, ruled=ruled) or Node()
+    properties: Json = schema.get("properties") or {}
+    for name in listed.get("keys", ()):
+        if (default := properties.get(name, {}).get("default")) is not None:
+            node.setdefault("defaults", {})[name] = default
+    return node or None
+
+
 def _applies(entry: Json) -> bool:
-    """`oldSelf` without `optionalOldSelf` makes a transition rule: not evaluated on create (Kubernetes CRD reference)."""
+    """A rule with `oldSelf` is a transition rule: not evaluated on create (Kubernetes CRD reference)."""
     return not re.search(r"\boldSelf\b", entry["rule"])
 
 
@@ -95,11 +105,11 @@ def defaulted(node: Node, value: Any) -> Any:
         for name, below in node.get("properties", {}).items():
             if name in members:
                 members[name] = defaulted(below, members[name])
-        if below := node.get("values"):
-            members = {name: defaulted(below, part) for name, part in members.items()}
+        if "values" in node:
+            members = {name: defaulted(node["values"], part) for name, part in members.items()}
         return members
-    if isinstance(value, list) and (below := node.get("items")):
-        return [defaulted(below, part) for part in value]
+    if isinstance(value, list) and "items" in node:
+        return [defaulted(node["items"], part) for part in value]
     return value
 
 
@@ -109,16 +119,16 @@ def _walk(node: Node, value: Any, path: str) -> Iterator[Problem]:
     if isinstance(value, list):
         if "keys" in node:
             yield from _duplicates(node["keys"], value, path)
-        if below := node.get("items"):
+        if "items" in node:
             for index, part in enumerate(value):
-                yield from _walk(below, part, f"{path}[{index}]")
+                yield from _walk(node["items"], part, f"{path}[{index}]")
     elif isinstance(value, dict):
         for name, below in node.get("properties", {}).items():
             if name in value:
                 yield from _walk(below, value[name], f"{path}.{name}" if path else name)
-        if below := node.get("values"):
+        if "values" in node:
             for name, part in value.items():
-                yield from _walk(below, part, f"{path}[{name}]")
+                yield from _walk(node["values"], part, f"{path}[{name}]")
     for rule in node.get("rules", ()):
         yield from _violation(rule, value, path)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from koepon_gitops import kubernetes
+from koepon_gitops import kubernetes, syntax
 from koepon_gitops.cache import Cache, key
 from koepon_gitops.errors import UncheckableError
 
@@ -55,7 +55,7 @@ def digest() -> str:
 @cache
 def _fingerprint() -> str:
     status = _file().stat()
-    sources = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("core", "kubernetes")]
+    sources = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("core", "kubernetes", "syntax")]
     return key(str(status.st_size), str(status.st_mtime_ns), *sources)
 
 
@@ -82,9 +82,9 @@ def _definitions() -> dict[str, Any]:
 _KEPT = ("type", "$ref", "required", "enum")
 _SPECIAL: dict[str, dict[str, Any]] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": ["integer", "string", "null"]},
-    "io.k8s.apimachinery.pkg.api.resource.Quantity": kubernetes.QUANTITY,
-    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": kubernetes.TIME,
-    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": kubernetes.TIME,
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": syntax.QUANTITY,
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": syntax.TIME,
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": syntax.TIME,
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": {},
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": {},
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": {},
@@ -123,7 +123,7 @@ def _reduced(part: dict[str, Any]) -> dict[str, Any]:
     if "additionalProperties" in part:
         others = part["additionalProperties"]
         kept["additionalProperties"] = _reduced(others) if isinstance(others, dict) else others
-    return kept | kubernetes.FORMATS.get(part.get("format", ""), {})
+    return kept | syntax.FORMATS.get(part.get("format", ""), {})
 
 
 def _not_null(part: dict[str, Any]) -> dict[str, Any]:

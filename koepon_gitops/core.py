@@ -12,9 +12,10 @@ from typing import Any
 
 import orjson
 
-from koepon_gitops import kubernetes, syntax
+from koepon_gitops import kubernetes
 from koepon_gitops.cache import Cache, key
 from koepon_gitops.errors import UncheckableError
+from koepon_gitops.kubernetes import syntax
 
 VERSION = "1.36"
 """The clusters' Kubernetes version."""
@@ -55,8 +56,8 @@ def digest() -> str:
 @cache
 def _fingerprint() -> str:
     status = _file().stat()
-    sources = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("core", "kubernetes", "syntax")]
-    return key(str(status.st_size), str(status.st_mtime_ns), *sources)
+    sources = [Path(__file__), *sorted(Path(__file__).with_name("kubernetes").glob("*.py"))]
+    return key(str(status.st_size), str(status.st_mtime_ns), *(source.read_bytes() for source in sources))
 
 
 @cache

@@ -1,0 +1,99 @@
+"""What makes pods and how many: Deployments, Jobs, autoscalers, disruption budgets."""
+
+from koepon_gitops.kubernetes.syntax import (
+    LABEL,
+    NATURAL,
+    NUMBER_OR_PERCENT,
+    POSITIVE,
+    SEGMENT,
+    SHARE,
+    SOME,
+    Constraint,
+    exactly,
+    must,
+    one_field,
+    one_field_at_most,
+    one_of,
+)
+
+_APPS = "io.k8s.api.apps.v1."
+_HPA = "io.k8s.api.autoscaling.v2."
+_BATCH = "io.k8s.api.batch.v1."
+
+_SPEC_NEEDED: dict[str, Constraint] = {"": {"required": ["spec"], "properties": {"spec": {"type": "object"}}}}
+"""Without a spec, Go validates an empty one, which lacks what is required."""
+
+CONSTRAINTS: dict[str, dict[str, Constraint]] = {
+    # apps/validation.ValidateDeploymentSpec, ValidateStatefulSetSpec, ValidateDaemonSetSpec
+    **{f"{_APPS}{kind}": _SPEC_NEEDED for kind in ("DaemonSet", "Deployment", "ReplicaSet", "StatefulSet")},
+    f"{_APPS}DeploymentSpec": {
+        "replicas": NATURAL,
+        "minReadySeconds": NATURAL,
+        "revisionHistoryLimit": NATURAL,
+        "progressDeadlineSeconds": NATURAL,
+    },
+    f"{_APPS}DeploymentStrategy": {"type": one_of("RollingUpdate", "Recreate")},
+    f"{_APPS}RollingUpdateDeployment": {
+        "maxSurge": NUMBER_OR_PERCENT,
+        "maxUnavailable": SHARE,
+    },
+    f"{_APPS}StatefulSetSpec": {
+        "replicas": NATURAL,
+        "minReadySeconds": NATURAL,
+        "revisionHistoryLimit": NATURAL,
+        "podManagementPolicy": one_of("OrderedReady", "Parallel"),
+    },
+    f"{_APPS}StatefulSetUpdateStrategy": {"type": one_of("RollingUpdate", "OnDelete")},
+    f"{_APPS}ReplicaSetSpec": {"replicas": NATURAL, "minReadySeconds": NATURAL},
+    f"{_APPS}DaemonSetSpec": {"minReadySeconds": NATURAL, "revisionHistoryLimit": NATURAL},
+    f"{_APPS}DaemonSetUpdateStrategy": {"type": one_of("RollingUpdate", "OnDelete")},
+    # batch/validation.ValidateJobSpec, validateCronJobSpec
+    f"{_BATCH}Job": _SPEC_NEEDED,
+    f"{_BATCH}CronJob": _SPEC_NEEDED,
+    f"{_BATCH}JobSpec": {
+        **dict.fromkeys(("parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished"), NATURAL),
+        "activeDeadlineSeconds": NATURAL,
+        "completionMode": {"enum": ["NonIndexed", "Indexed", None]},
+    },
+    f"{_BATCH}CronJobSpec": {
+        "schedule": SOME,
+        "concurrencyPolicy": one_of("Allow", "Forbid", "Replace"),
+        **dict.fromkeys(("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"), NATURAL),
+    },
+    # policy/validation.ValidatePodDisruptionBudgetSpec
+    "io.k8s.api.policy.v1.PodDisruptionBudgetSpec": {
+        "": one_field_at_most("minAvailable", "maxUnavailable"),
+        "minAvailable": SHARE,
+        "maxUnavailable": SHARE,
+        "unhealthyPodEvictionPolicy": {"enum": ["IfHealthyBudget", "AlwaysAllow", None]},
+    },
+    # autoscaling/validation.validateHorizontalPodAutoscalerSpec; HPAScaleToZero is off by default
+    f"{_HPA}HorizontalPodAutoscaler": _SPEC_NEEDED,
+    f"{_HPA}HorizontalPodAutoscalerSpec": {"minReplicas": POSITIVE, "maxReplicas": POSITIVE},
+    f"{_HPA}CrossVersionObjectReference": {"kind": {**SEGMENT, **SOME}, "name": {**SEGMENT, **SOME}},
+    f"{_HPA}MetricSpec": {
+        "": one_field("resource", "containerResource", "pods", "object", "external"),
+        "type": exactly("Resource", "ContainerResource", "Pods", "Object", "External"),
+    },
+    f"{_HPA}MetricTarget": {"type": exactly("Utilization", "Value", "AverageValue"), "averageUtilization": POSITIVE},
+    f"{_HPA}ResourceMetricSource": {
+        "name": SOME,
+        "target": one_field("averageUtilization", "averageValue"),
+    },
+    f"{_HPA}ContainerResourceMetricSource": {
+        "name": SOME,
+        "container": LABEL,
+        "target": one_field("averageUtilization", "averageValue"),
+    },
+    # validateScalingRules; SetDefaults_HorizontalPodAutoscaler fills absent policies only
+    f"{_HPA}HPAScalingRules": {
+        "policies": {"minItems": 1},
+        "selectPolicy": {"enum": ["Max", "Min", "Disabled", None]},
+        "stabilizationWindowSeconds": must("be between 0 and 3600", minimum=0, maximum=3600),
+    },
+    f"{_HPA}HPAScalingPolicy": {
+        "type": exactly("Pods", "Percent"),
+        "value": POSITIVE,
+        "periodSeconds": must("be between 1 and 1800", minimum=1, maximum=1800),
+    },
+}

@@ -43,14 +43,15 @@ def _workload(content: Json) -> Iterator[Problem]:
         yield _problem("spec.template.spec.restartPolicy", f'must be "Always" here, not "{pod["restartPolicy"]}"')
     if pod.get("activeDeadlineSeconds") is not None:
         yield _problem("spec.template.spec.activeDeadlineSeconds", "must not be set here")
-    claims = {(claim.get("metadata") or {}).get("name") for _, claim in _each(spec.get("volumeClaimTemplates"))}
+    claims = {claim["metadata"]["name"] for _, claim in _each(spec.get("volumeClaimTemplates")) if claim}
     yield from _pod(pod, "spec.template.spec", claims)
 
 
 def selects(selector: Json, labels: Mapping[str, str]) -> bool:
     """Whether a LabelSelector matches (apimachinery `LabelSelectorAsSelector`). An empty one matches everything."""
-    if any(labels.get(name) != (value or "") for name, value in (selector.get("matchLabels") or {}).items()):
-        return False
+    for name, value in (selector.get("matchLabels") or {}).items():
+        if name not in labels or (labels[name] or "") != (value or ""):
+            return False
     return all(_meets(requirement, labels) for requirement in selector.get("matchExpressions") or ())
 
 
@@ -164,12 +165,10 @@ def _resources(resources: Json, path: str) -> Iterator[Problem]:
     """core/validation.validateResourceRequirements."""
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     for name, wanted in requests.items():
-        allowed = limits.get(name)
-        if allowed is None or wanted is None or wanted == allowed:
-            continue
-        if quantity(wanted) > quantity(allowed):
+        allowed = limits.get(name, wanted)
+        if wanted != allowed and quantity(wanted or 0) > quantity(allowed or 0):
             field = f"{path}.requests.{name}" if name.isalnum() else f"{path}.requests[{name}]"
-            yield _problem(field, f"must be at most the limit, {allowed}, not {wanted}")
+            yield _problem(field, f"must be at most the limit, {allowed or 0}, not {wanted}")
 
 
 _SUFFIXES = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -218,6 +217,8 @@ def _service(content: Json) -> Iterator[Problem]:
         yield _problem("spec.externalName", "is required for the type ExternalName")
     if not ports and not external and spec.get("clusterIP") != "None":
         yield _problem("spec.ports", "must not be empty")
+    if spec.get("externalTrafficPolicy") and spec.get("type") not in {"NodePort", "LoadBalancer"}:
+        yield _problem("spec.externalTrafficPolicy", "must not be set for a service that is not reached from outside")
     if spec.get("type") == "LoadBalancer" and spec.get("clusterIP") == "None":
         yield _problem("spec.clusterIP", 'must not be "None" for the type LoadBalancer')
     yield from _repeated(ports, "name", "spec.ports")
@@ -318,7 +319,13 @@ def _secret(content: Json) -> Iterator[Problem]:
         yield _problem("data[username]", "or data[password] is required for a secret of this type")
 
 
+def _admission_policy(content: Json) -> Iterator[Problem]:
+    """admissionregistration/validation.validateMatchConditions."""
+    yield from _repeated(content["spec"].get("matchConditions") or (), "name", "spec.matchConditions")
+
+
 _CHECKS: dict[str, Check] = {
+    "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy": _admission_policy,
     "io.k8s.api.apps.v1.DaemonSet": _workload,
     "io.k8s.api.apps.v1.Deployment": _deployment,
     "io.k8s.api.apps.v1.ReplicaSet": _workload,

@@ -82,7 +82,7 @@ def _definitions() -> dict[str, Any]:
 
 _KEPT = ("type", "$ref", "required", "enum")
 _SPECIAL: dict[str, dict[str, Any]] = {
-    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": ["integer", "string", "null"]},
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": syntax.NUMBER_OR_NAME,
     "io.k8s.apimachinery.pkg.api.resource.Quantity": syntax.QUANTITY,
     "io.k8s.apimachinery.pkg.apis.meta.v1.Time": syntax.TIME,
     "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": syntax.TIME,

@@ -5,7 +5,7 @@ Sources: k8s.io/apiextensions-apiserver v0.36 `pkg/apiserver/{schema,validation}
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from koepon_gitops import structure
@@ -42,7 +42,7 @@ def compiled(crd: Json) -> Iterator[Kind]:
             kind=specification["names"]["kind"],
             plural=specification["names"]["plural"],
             namespaced=specification["scope"] == "Namespaced",
-            schema=_root(schema),
+            schema=_root(_scaled(schema, version)),
             plan=structure.plan(schema),
         )
 
@@ -53,6 +53,21 @@ def _without_status(schema: Json) -> Json:
     properties["status"] = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
     required = [name for name in schema.get("required") or () if name != "status"]
     return {**schema, "properties": properties, "required": required}
+
+
+def _scaled(schema: Json, version: Json) -> Json:
+    """With the scale subresource, the number of replicas must not be negative (`customResourceStrategy.Validate`)."""
+    scale = (version.get("subresources") or {}).get("scale") or {}
+    return _at_least_zero(schema, str(scale.get("specReplicasPath") or "").strip(".").split("."))
+
+
+def _at_least_zero(schema: Json, path: Sequence[str]) -> Json:
+    properties = schema.get("properties") or {}
+    if path[0] not in properties:
+        return schema
+    inner = properties[path[0]]
+    inner = _at_least_zero(inner, path[1:]) if len(path) > 1 else {"minimum": 0, **inner}
+    return {**schema, "properties": {**properties, path[0]: inner}}
 
 
 def _root(schema: Json) -> dict[str, Any]:

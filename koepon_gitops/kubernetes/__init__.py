@@ -6,7 +6,17 @@ decide together is in `coherence`.
 """
 
 from koepon_gitops.kubernetes import administration, network, pods, workloads
-from koepon_gitops.kubernetes.syntax import LABEL, SEGMENT, SUBDOMAIN, Constraint, if_any, matching, must
+from koepon_gitops.kubernetes.syntax import (
+    LABEL,
+    NATURAL,
+    QUALIFIED,
+    SEGMENT,
+    SUBDOMAIN,
+    Constraint,
+    if_any,
+    matching,
+    must,
+)
 
 _CORE = "io.k8s.api.core.v1."
 _APPS = "io.k8s.api.apps.v1."
@@ -24,6 +34,8 @@ NAMES: dict[str, Constraint] = {
     # k8s.io/apimachinery pkg/api/validation.ValidateNamespaceName, NameIsDNSLabel
     f"{_CORE}Namespace": LABEL,
     f"{_CORE}Service": LABEL,  # RelaxedServiceNameValidation is on by default since 1.36
+    # policy/validation has no rule: only k8s.io/apiserver registry/rest BeforeCreate's
+    "io.k8s.api.policy.v1.PodDisruptionBudget": SEGMENT,
     f"{_APPS}StatefulSet": LABEL,
     f"{_BATCH}CronJob": matching(SUBDOMAIN["pattern"], "be a DNS name of at most 52 characters", 52),
     # rbac/validation.ValidateRBACName
@@ -34,13 +46,18 @@ NAMES: dict[str, Constraint] = {
 
 
 def metadata(definition: str = "") -> Constraint:
-    """What `metadata` of an object itself must have, beyond what every ObjectMeta must."""
+    """What `metadata` of an object must have beyond what that of a template must (`ValidateObjectMetaAccessor`)."""
     return {
         "required": ["metadata"],
         "properties": {
             "metadata": {
                 "type": "object",
-                "properties": {"name": if_any(NAMES.get(definition, SUBDOMAIN))},
+                "properties": {
+                    "name": if_any(NAMES.get(definition, SUBDOMAIN)),
+                    "namespace": if_any(LABEL),
+                    "finalizers": {"items": QUALIFIED},
+                    "generation": NATURAL,
+                },
                 "allOf": [must("have a name", anyOf=[_named("name"), _named("generateName")])],
             }
         },

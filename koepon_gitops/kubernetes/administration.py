@@ -3,10 +3,10 @@
 from koepon_gitops.kubernetes.syntax import (
     C_IDENTIFIER,
     FILE_KEY,
-    LABEL,
+    FILLED,
+    LABEL_PATTERN,
     LABEL_VALUE,
     LABELS,
-    NATURAL,
     QUALIFIED,
     QUALIFIED_PATTERN,
     SEGMENT,
@@ -14,9 +14,11 @@ from koepon_gitops.kubernetes.syntax import (
     SUBDOMAIN,
     Constraint,
     exactly,
-    if_any,
+    given,
     matching,
     must,
+    one_field,
+    one_of,
 )
 
 _CORE = "io.k8s.api.core.v1."
@@ -24,14 +26,22 @@ _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _RBAC = "io.k8s.api.rbac.v1."
 _ADMISSION = "io.k8s.api.admissionregistration.v1."
 
+_ALL_OR_NAMED = must(
+    "not name others beside *",
+    **FILLED,
+    **{"not": {"minItems": 2, "contains": {"const": "*"}}},
+)
+
+
+def _filled(field: str) -> Constraint:
+    return {"required": [field], "properties": {field: FILLED}}
+
+
 CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     # k8s.io/apimachinery pkg/api/validation.ValidateObjectMetaAccessor
     f"{_META}ObjectMeta": {
         "labels": LABELS,
         "annotations": {"propertyNames": matching("(?i)" + QUALIFIED_PATTERN, QUALIFIED["x-must"], 317)},
-        "namespace": if_any(LABEL),
-        "finalizers": {"items": QUALIFIED},
-        "generation": NATURAL,
     },
     f"{_META}OwnerReference": {"apiVersion": SOME, "kind": SOME, "name": SOME, "uid": SOME},
     # k8s.io/apimachinery pkg/apis/meta/v1/validation.ValidateLabelSelector
@@ -55,21 +65,103 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     # core/validation.ValidateConfigMap, ValidateSecret
     f"{_CORE}ConfigMap": {"data": {"propertyNames": FILE_KEY}, "binaryData": {"propertyNames": FILE_KEY}},
     f"{_CORE}Secret": {"data": {"propertyNames": FILE_KEY}, "stringData": {"propertyNames": FILE_KEY}},
-    # rbac/validation.ValidatePolicyRule, ValidateRoleBinding
-    f"{_RBAC}PolicyRule": {"verbs": {"type": "array", "minItems": 1}},
-    f"{_RBAC}RoleRef": {"kind": exactly("Role", "ClusterRole"), "name": {**SEGMENT, **SOME}},
-    f"{_RBAC}Subject": {"kind": exactly("ServiceAccount", "User", "Group"), "name": SOME},
-    # admissionregistration/validation.validateValidatingAdmissionPolicySpec
-    f"{_ADMISSION}ValidatingAdmissionPolicySpec": {"failurePolicy": {"enum": ["Fail", "Ignore", None]}},
+    # rbac/validation.ValidatePolicyRule, ValidateRoleBindingSubject
+    f"{_RBAC}PolicyRule": {
+        "": {
+            "if": {"required": ["nonResourceURLs"], "properties": {"nonResourceURLs": FILLED}},
+            "then": must(
+                "not name resources beside nonResourceURLs",
+                properties={name: {"maxItems": 0} for name in ("apiGroups", "resources", "resourceNames")},
+            ),
+            "else": {
+                "required": ["apiGroups", "resources"],
+                "properties": {"apiGroups": FILLED, "resources": FILLED},
+            },
+        },
+        "verbs": FILLED,
+    },
+    f"{_RBAC}RoleRef": {
+        "kind": exactly("Role", "ClusterRole"),
+        "name": {**SEGMENT, **SOME},
+        "apiGroup": one_of("rbac.authorization.k8s.io"),
+    },
+    f"{_RBAC}Subject": {
+        "": {
+            "if": {"required": ["kind"], "properties": {"kind": {"const": "ServiceAccount"}}},
+            "then": {"properties": {"name": SUBDOMAIN, "apiGroup": {"enum": ["", None]}}},
+            "else": {"properties": {"apiGroup": one_of("rbac.authorization.k8s.io")}},
+        },
+        "kind": exactly("ServiceAccount", "User", "Group"),
+        "name": SOME,
+    },
+    f"{_RBAC}ClusterRoleBinding": {
+        "subjects": {
+            "items": {
+                "if": {"required": ["kind"], "properties": {"kind": {"const": "ServiceAccount"}}},
+                "then": {"required": ["namespace"], "properties": {"namespace": {"type": "string", **SOME}}},
+            }
+        }
+    },
+    # admissionregistration/validation.validateValidatingAdmissionPolicySpec, validateMatchResources, validateRule
+    f"{_ADMISSION}ValidatingAdmissionPolicy": {"": {"required": ["spec"]}},
+    f"{_ADMISSION}ValidatingAdmissionPolicySpec": {
+        "": {
+            "required": ["matchConstraints"],
+            "allOf": [
+                must(
+                    "have validations or auditAnnotations", anyOf=[_filled("validations"), _filled("auditAnnotations")]
+                )
+            ],
+        },
+        "matchConstraints": {"type": "object", "required": ["resourceRules"], "properties": {"resourceRules": FILLED}},
+        "failurePolicy": {"enum": ["Fail", "Ignore", None]},
+        "paramKind": {
+            "required": ["apiVersion", "kind"],
+            "properties": {
+                "apiVersion": must(
+                    "be a version such as v1 or apps/v1",
+                    type="string",
+                    pattern=rf"^({LABEL_PATTERN}(\.{LABEL_PATTERN})*/)?[a-z]([-a-z0-9]*[a-z0-9])?$",
+                ),
+                "kind": must("be the name of a kind", type="string", pattern="^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$"),
+            },
+        },
+    },
+    f"{_ADMISSION}MatchResources": {"matchPolicy": {"enum": ["Exact", "Equivalent", None]}},
+    f"{_ADMISSION}NamedRuleWithOperations": {
+        "": {"required": ["apiGroups", "apiVersions", "operations", "resources"]},
+        "apiGroups": _ALL_OR_NAMED,
+        "apiVersions": {"allOf": [_ALL_OR_NAMED], "items": {"type": "string", **SOME}},
+        "operations": {"allOf": [_ALL_OR_NAMED], "items": exactly("CREATE", "UPDATE", "DELETE", "CONNECT", "*")},
+        "resources": {**FILLED, "items": {"type": "string", **SOME}},
+        "scope": {"enum": ["Cluster", "Namespaced", "*", None]},
+    },
     f"{_ADMISSION}ValidatingAdmissionPolicyBindingSpec": {
         "policyName": SUBDOMAIN,
-        "validationActions": {"type": "array", "minItems": 1, "items": exactly("Deny", "Warn", "Audit")},
+        "validationActions": {
+            **FILLED,
+            "uniqueItems": True,
+            "items": exactly("Deny", "Warn", "Audit"),
+            "allOf": [
+                must(
+                    "not have both Deny and Warn",
+                    **{"not": {"allOf": [{"contains": {"const": "Deny"}}, {"contains": {"const": "Warn"}}]}},
+                )
+            ],
+        },
+        "paramRef": {
+            "allOf": [one_field("name", "selector"), given("parameterNotFoundAction")],
+            "properties": {"parameterNotFoundAction": exactly("Allow", "Deny"), "name": {**SEGMENT, **SOME}},
+        },
     },
     f"{_ADMISSION}Validation": {
         "expression": SOME,
         "reason": {"enum": ["Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge", None]},
     },
-    f"{_ADMISSION}MatchCondition": {"name": QUALIFIED, "expression": SOME},
+    f"{_ADMISSION}MatchCondition": {
+        "": {"required": ["name", "expression"]},
+        "name": {"type": "string", **QUALIFIED},
+        "expression": {"type": "string", **SOME},
+    },
     f"{_ADMISSION}Variable": {"name": C_IDENTIFIER, "expression": SOME},
-    f"{_ADMISSION}ParamKind": {"": {"required": ["apiVersion", "kind"]}},
 }

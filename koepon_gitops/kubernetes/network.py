@@ -8,7 +8,9 @@ from koepon_gitops.kubernetes.syntax import (
     PORT,
     PORT_NAME,
     PORT_OR_NAME,
+    PROTOCOL,
     QUALIFIED,
+    SPEC_NEEDED,
     SUBDOMAIN,
     WILDCARD_HOST,
     Constraint,
@@ -24,10 +26,6 @@ from koepon_gitops.kubernetes.syntax import (
 _CORE = "io.k8s.api.core.v1."
 _NETWORKING = "io.k8s.api.networking.v1."
 
-_PROTOCOL = one_of("TCP", "UDP", "SCTP")
-_SPEC_NEEDED: dict[str, Constraint] = {"": {"required": ["spec"], "properties": {"spec": {"type": "object"}}}}
-"""Without a spec, Go validates an empty one, which lacks what is required."""
-
 CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     # core/validation.ValidateService, validateServicePort
     f"{_CORE}ServiceSpec": {
@@ -40,16 +38,17 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "ipFamilies": {"items": exactly("IPv4", "IPv6"), "maxItems": 2},
         "externalName": if_any(matching(rf"^{LABEL_PATTERN}(\.{LABEL_PATTERN})*\.?$", SUBDOMAIN["x-must"], 254)),
     },
+    f"{_CORE}ClientIPConfig": {"timeoutSeconds": must("be between 1 and 86400", minimum=1, maximum=86400)},
     f"{_CORE}ServicePort": {
         "port": PORT,
         "name": if_any(LABEL),
-        "protocol": _PROTOCOL,
+        "protocol": PROTOCOL,
         # SetDefaults_Service: 0 and "" become the port
         "targetPort": {"if": {"enum": [0, "", None]}, "else": PORT_OR_NAME},
         "nodePort": must("be between 0 and 65535", minimum=0, maximum=65535),
         "appProtocol": QUALIFIED,
     },
-    f"{_CORE}Service": _SPEC_NEEDED,
+    f"{_CORE}Service": SPEC_NEEDED,
     # networking/validation.ValidateNetworkPolicySpec, ValidateNetworkPolicyPeer, ValidateIPBlock
     f"{_NETWORKING}NetworkPolicySpec": {"policyTypes": {"items": exactly("Ingress", "Egress"), "maxItems": 2}},
     f"{_NETWORKING}NetworkPolicyPeer": {
@@ -78,9 +77,9 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "protocol": {"enum": ["TCP", "UDP", "SCTP", None]},
         "endPort": PORT,
     },
-    f"{_NETWORKING}IPBlock": {"cidr": CIDR, "except": {"items": CIDR}},
+    f"{_NETWORKING}IPBlock": {"cidr": CIDR, "except": {"items": {"type": "string", **CIDR}}},
     # networking/validation.ValidateIngressSpec
-    f"{_NETWORKING}Ingress": _SPEC_NEEDED,
+    f"{_NETWORKING}Ingress": SPEC_NEEDED,
     f"{_NETWORKING}IngressSpec": {
         "": must(
             "set rules or defaultBackend",

@@ -1,10 +1,14 @@
 """Containers, probes, volumes and the rest of a pod."""
 
 from koepon_gitops.kubernetes.syntax import (
+    ADDRESS,
+    AMOUNT,
     AMOUNTS,
     ENVIRONMENT_NAME,
     FILE_KEY,
+    FILLED,
     LABEL,
+    LABEL_VALUE,
     LABELS,
     MODE,
     NATURAL,
@@ -12,14 +16,17 @@ from koepon_gitops.kubernetes.syntax import (
     PORT_NAME,
     PORT_OR_NAME,
     POSITIVE,
+    PROTOCOL,
     QUALIFIED,
     SOME,
+    SPEC_NEEDED,
     SUBDOMAIN,
     USER,
     Constraint,
     exactly,
     given,
     if_any,
+    matching,
     must,
     one_field,
     one_of,
@@ -27,14 +34,22 @@ from koepon_gitops.kubernetes.syntax import (
 
 _CORE = "io.k8s.api.core.v1."
 
-_PROTOCOL = one_of("TCP", "UDP", "SCTP")
 _LOCAL_PATH = must("be relative and not contain '..'", pattern=r"^[^/]", **{"not": {"pattern": r"(^|/)\.\.(/|$)"}})
+_PROBED_PORT = {"type": ["integer", "string"], **PORT_OR_NAME}
 _WEIGHT = must("be between 1 and 100", minimum=1, maximum=100)
-_SPEC_NEEDED: dict[str, Constraint] = {"": {"required": ["spec"], "properties": {"spec": {"type": "object"}}}}
-"""Without a spec, Go validates an empty one, which lacks what is required."""
+_NAME_NEEDED = {"required": ["name"], "properties": {"name": {"type": "string"}}}
+_GENERATED_NAME = matching(
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*-?$", SUBDOMAIN["x-must"], 253
+)
+_ENVIRONMENT_PATH = must(
+    "be a field that a container may see, such as metadata.name",
+    pattern=r"^(metadata\.(name|namespace|uid|(labels|annotations)\['.+'\])|spec\.(nodeName|serviceAccountName)"
+    r"|status\.(hostIP|hostIPs|podIP|podIPs))$",
+)
 
 CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     # core/validation.ValidatePodSpec
+    f"{_CORE}PodTemplateSpec": SPEC_NEEDED,
     f"{_CORE}PodSpec": {
         "containers": {"type": "array", "minItems": 1},
         "restartPolicy": one_of("Always", "OnFailure", "Never"),
@@ -55,6 +70,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "": {"required": ["image"]},
         "name": LABEL,
         "image": {"type": "string", **SOME},
+        "envFrom": {"items": {"type": "object"}},
         "imagePullPolicy": one_of("Always", "IfNotPresent", "Never"),
         "terminationMessagePolicy": one_of("File", "FallbackToLogsOnError"),
         # validateLivenessProbe, validateStartupProbe: absent is defaulted to 1, as is 0
@@ -69,7 +85,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "containerPort": PORT,
         "hostPort": must("be between 1 and 65535", minimum=0, maximum=65535),
         "name": if_any(PORT_NAME),
-        "protocol": _PROTOCOL,
+        "protocol": PROTOCOL,
     },
     # core/validation.ValidateEnv, validateEnvVarValueFrom, ValidateEnvFrom
     f"{_CORE}EnvVar": {
@@ -87,13 +103,21 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "name": ENVIRONMENT_NAME,
     },
     f"{_CORE}EnvVarSource": {
-        "": one_field("configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef")
+        "fieldRef": {"properties": {"fieldPath": _ENVIRONMENT_PATH}},
+        "": one_field("configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef"),
     },
     f"{_CORE}EnvFromSource": {"": one_field("configMapRef", "secretRef"), "prefix": if_any(ENVIRONMENT_NAME)},
-    f"{_CORE}ConfigMapKeySelector": {"": {"required": ["name"]}, "key": FILE_KEY, "name": SOME},
-    f"{_CORE}SecretKeySelector": {"": {"required": ["name"]}, "key": FILE_KEY, "name": SOME},
-    f"{_CORE}ConfigMapEnvSource": {"": {"required": ["name"]}, "name": SOME},
-    f"{_CORE}SecretEnvSource": {"": {"required": ["name"]}, "name": SOME},
+    **{
+        f"{_CORE}{kind}KeySelector": {"": _NAME_NEEDED, "key": FILE_KEY, "name": SUBDOMAIN}
+        for kind in ("ConfigMap", "Secret")
+    },
+    **{f"{_CORE}{kind}EnvSource": {"": _NAME_NEEDED, "name": _GENERATED_NAME} for kind in ("ConfigMap", "Secret")},
+    f"{_CORE}ResourceFieldSelector": {
+        "resource": must(
+            "be limits or requests of cpu, memory, ephemeral-storage or hugepages-SIZE",
+            pattern="^(limits|requests)\\.(cpu|memory|ephemeral-storage|hugepages-.+)$",
+        )
+    },
     # core/validation.ValidateVolumeMounts
     f"{_CORE}VolumeMount": {
         "name": SOME,
@@ -112,15 +136,15 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     },
     f"{_CORE}LifecycleHandler": {"": one_field("exec", "httpGet", "tcpSocket", "sleep")},
     f"{_CORE}ExecAction": {"": {"required": ["command"]}, "command": {"type": "array", "minItems": 1}},
-    f"{_CORE}HTTPGetAction": {"port": PORT_OR_NAME, "scheme": one_of("HTTP", "HTTPS")},
+    f"{_CORE}HTTPGetAction": {"port": _PROBED_PORT, "scheme": one_of("HTTP", "HTTPS")},
     f"{_CORE}HTTPHeader": {"name": must("be an HTTP header name", pattern="^[-A-Za-z0-9]+$")},
-    f"{_CORE}TCPSocketAction": {"port": PORT_OR_NAME},
+    f"{_CORE}TCPSocketAction": {"port": _PROBED_PORT},
     f"{_CORE}GRPCAction": {"port": PORT},
     f"{_CORE}SleepAction": {"seconds": NATURAL},
     # core/validation.validateResourceRequirements
     f"{_CORE}ResourceRequirements": {
-        "limits": {"propertyNames": QUALIFIED, **AMOUNTS},
-        "requests": {"propertyNames": QUALIFIED, **AMOUNTS},
+        "limits": AMOUNTS,
+        "requests": AMOUNTS,
     },
     # core/validation.ValidateSecurityContext, validatePodSpecSecurityContext
     f"{_CORE}SecurityContext": {
@@ -140,7 +164,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     f"{_CORE}TopologySpreadConstraint": {
         "maxSkew": POSITIVE,
         "minDomains": POSITIVE,
-        "topologyKey": QUALIFIED,
+        "topologyKey": SOME,
         "whenUnsatisfiable": exactly("DoNotSchedule", "ScheduleAnyway"),
         "nodeAffinityPolicy": {"enum": ["Ignore", "Honor", None]},
         "nodeTaintsPolicy": {"enum": ["Ignore", "Honor", None]},
@@ -149,6 +173,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     f"{_CORE}Toleration": {
         "key": if_any(QUALIFIED),
         "operator": one_of("Equal", "Exists", "Lt", "Gt"),
+        "value": LABEL_VALUE,
         "effect": one_of("NoSchedule", "PreferNoSchedule", "NoExecute"),
     },
     # core/validation.validateAffinity
@@ -159,12 +184,43 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     f"{_CORE}NodeSelectorRequirement": {
         "key": QUALIFIED,
         "operator": exactly("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"),
+        "values": {"items": LABEL_VALUE},
+        "": {
+            "if": {"properties": {"operator": {"enum": ["In", "NotIn"]}}, "required": ["operator"]},
+            "then": must(
+                "name values for the operators In and NotIn", required=["values"], properties={"values": FILLED}
+            ),
+        },
     },
     # core/validation.ValidateVolumes, validateConfigMapVolumeSource, validateSecretVolumeSource
     f"{_CORE}Volume": {"name": LABEL},
-    f"{_CORE}ConfigMapVolumeSource": {"": {"required": ["name"]}, "name": SOME, "defaultMode": MODE},
+    f"{_CORE}ConfigMapVolumeSource": {"": _NAME_NEEDED, "name": SOME, "defaultMode": MODE},
     f"{_CORE}SecretVolumeSource": {"": {"required": ["secretName"]}, "secretName": SOME, "defaultMode": MODE},
+    f"{_CORE}ConfigMapProjection": {"": _NAME_NEEDED, "name": SOME},
+    f"{_CORE}SecretProjection": {"": _NAME_NEEDED, "name": SOME},
+    f"{_CORE}ServiceAccountTokenProjection": {
+        "path": _LOCAL_PATH,
+        "expirationSeconds": must("be between 600 and 4294967296", minimum=600, maximum=2**32),
+    },
+    f"{_CORE}ProjectedVolumeSource": {"defaultMode": MODE},
+    f"{_CORE}EmptyDirVolumeSource": {"sizeLimit": AMOUNT},
     f"{_CORE}KeyToPath": {"key": SOME, "path": _LOCAL_PATH, "mode": MODE},
     f"{_CORE}PersistentVolumeClaimVolumeSource": {"claimName": SOME},
-    f"{_CORE}Pod": _SPEC_NEEDED,
+    f"{_CORE}PodDNSConfigOption": {"": {"required": ["name"]}, "name": {"type": "string", **SOME}},
+    f"{_CORE}HostAlias": {"ip": ADDRESS, "hostnames": {"items": SUBDOMAIN}},
+    f"{_CORE}Pod": SPEC_NEEDED,
+    # core/validation.ValidatePersistentVolumeClaimSpec
+    f"{_CORE}PersistentVolumeClaim": SPEC_NEEDED,
+    f"{_CORE}PersistentVolumeClaimSpec": {
+        "": {"required": ["accessModes", "resources"]},
+        "accessModes": {
+            **FILLED,
+            "items": exactly("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"),
+        },
+        "resources": {
+            "type": "object",
+            "required": ["requests"],
+            "properties": {"requests": {"type": "object", "required": ["storage"]}},
+        },
+    },
 }

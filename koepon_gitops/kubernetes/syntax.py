@@ -23,11 +23,11 @@ def exactly(*values: str) -> Constraint:
 
 
 def given(name: str) -> Constraint:
-    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+    return {"type": "object", "required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 def one_field(*names: str) -> Constraint:
-    return must(f"set exactly one of {', '.join(names)}", oneOf=[given(name) for name in names])
+    return must(f"set exactly one of {', '.join(names)}", oneOf=[*map(given, names), {"not": {"type": "object"}}])
 
 
 def one_field_at_most(*names: str) -> Constraint:
@@ -71,7 +71,7 @@ WILDCARD_HOST = matching(
     f"be a host name (labels of {_DNS}, joined by dots), with '*.' in front at most",
     253,
 )
-FILE_KEY = matching(r"^([-._a-zA-Z0-9]{3,}|[-_a-zA-Z0-9][-._a-zA-Z0-9]?|\.[-_a-zA-Z0-9])$", "be a file name", 253)
+FILE_KEY = matching(r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$", "be a file name (letters, digits, '-', '_', '.')", 253)
 ENVIRONMENT_NAME = must("be printable ASCII without '='", pattern="^[ -<>-~]+$")
 C_IDENTIFIER = must("be a C identifier", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
 PORT = must("be between 1 and 65535", minimum=1, maximum=65535)
@@ -79,7 +79,16 @@ NATURAL = must("not be negative", minimum=0)
 POSITIVE = must("be at least 1", minimum=1)
 USER = must("be between 0 and 2147483647", minimum=0, maximum=2147483647)
 MODE = must("be a file mode between 0 and 0777 (octal)", minimum=0, maximum=511)
+ADDRESS = must("be an IP address", pattern=r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$")
 SOME = {"minLength": 1}
+FILLED = {"type": "array", "minItems": 1}
+SPEC_NEEDED: dict[str, Constraint] = {"": {"required": ["spec"], "properties": {"spec": {"type": "object"}}}}
+"""Without a spec, Go validates an empty one, which lacks what is required."""
+PROTOCOL = one_of("TCP", "UDP", "SCTP")
+RESOURCE_NAME = must(
+    "be cpu, memory, ephemeral-storage or hugepages-SIZE, or have a domain as in example.com/gpu",
+    pattern=r"^(cpu|memory|ephemeral-storage|hugepages-.+|[^/]+/[^/]+)$",
+)
 LABELS: Constraint = {"propertyNames": QUALIFIED, "additionalProperties": LABEL_VALUE}
 PORT_OR_NAME: Constraint = {"if": {"type": "string"}, "then": PORT_NAME, "else": PORT}
 NUMBER_OR_PERCENT: Constraint = {
@@ -99,7 +108,8 @@ QUANTITY = must(
     type=["string", "number", "null"],
     pattern=r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
 )
-AMOUNTS = {"additionalProperties": must("not be negative", pattern="^[^-]", minimum=0)}
+AMOUNT = must("not be negative", pattern="^[^-]", minimum=0)
+AMOUNTS = {"propertyNames": {"allOf": [QUALIFIED, RESOURCE_NAME]}, "additionalProperties": AMOUNT}
 # k8s.io/apimachinery pkg/apis/meta/v1 Time.UnmarshalJSON
 TIME = must(
     "be a time such as 2026-01-31T12:00:00Z",
@@ -113,3 +123,6 @@ FORMATS: dict[str, Constraint] = {
     "byte": must("be base64", pattern=r"^([A-Za-z0-9+/\r\n]{4})*([A-Za-z0-9+/\r\n]{2}==|[A-Za-z0-9+/\r\n]{3}=)?\s*$"),
 }
 """Numbers and bytes as Go's decoder takes them into its types."""
+
+# k8s.io/apimachinery pkg/util/intstr
+NUMBER_OR_NAME: Constraint = {"type": ["integer", "string", "null"], **FORMATS["int32"]}

@@ -247,7 +247,7 @@ BAD = [
         "app",
         "spec.ingress[0].from[0] must set ipBlock, podSelector or namespaceSelector.",
     ),
-    (  # noqa: E501
+    (
         plain("ConfigMap"),
         "data",
         {"a b": "x"},

@@ -6,7 +6,7 @@ tree, to which the definitions the tree declares are added; a kind is compiled w
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from koepon_gitops import coherence, core, crds, kubernetes, modules, sentences, structure
+from koepon_gitops import coherence, core, crds, kubernetes, sentences, structure
 from koepon_gitops.cache import key
 from koepon_gitops.configuration import cache_directory
 from koepon_gitops.errors import GitOpsError, UncheckableError
@@ -34,13 +34,16 @@ def fetch(progress: Callable[[str, int, int], None]) -> None:
     """
     if ready():
         return
+    from koepon_gitops import modules  # noqa: PLC0415 - needed for fetching only
+
     target = _directory()
     unpacked = list(modules.fetch(PINS, progress))
+    files = [file for module, directory in unpacked for file in modules.files(module, directory)]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(dir=target.parent))
         try:
-            _compile(unpacked, building, progress)
+            _compile(files, building, progress)
             building.chmod(0o755)
             _publish(building, target)
         finally:
@@ -68,10 +71,7 @@ def _directory() -> Path:
 _COMPILERS = ("crds", "structure")
 
 
-def _compile(
-    unpacked: list[tuple[modules.Module, Path]], target: Path, progress: Callable[[str, int, int], None]
-) -> None:
-    files = [file for module, directory in unpacked for file in modules.files(module, directory)]
+def _compile(files: Sequence[Path], target: Path, progress: Callable[[str, int, int], None]) -> None:
     index: dict[str, dict[str, list[Any]]] = {}
     for done, file in enumerate(files, start=1):
         for definition in _definitions(file):

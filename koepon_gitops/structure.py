@@ -7,12 +7,16 @@ after the schema has accepted the object, as the API server does: defaults first
 import copy
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import orjson
 
 from koepon_gitops.errors import UncheckableError
 from koepon_gitops.model import Json, Problem
+
+if TYPE_CHECKING:
+    from koepon_gitops import cel
 
 
 class RuleText(TypedDict):
@@ -162,14 +166,22 @@ def _violation(rule: RuleText, value: Any, path: str) -> Iterator[Problem]:
 
 
 def _evaluate(expression: str, value: Any) -> Any:
-    """A value, or the error of evaluation, which the API server counts as a violation. Numbers stay as they are."""
+    """A value, or the error of evaluation, which the API server counts as a violation."""
+    return _program(expression).evaluate({"self": _escaped(value) if "__" in expression else value})
+
+
+@cache
+def _program(expression: str) -> "cel.Program":
     from koepon_gitops import cel  # noqa: PLC0415 - 40 ms that kinds without rules save
 
     try:
-        program = cel.compile(expression, ("self",))
+        return cel.compile(expression, ("self",))
     except UncheckableError as error:
-        raise UncheckableError("schemas/rule", f"A CEL rule of a definition can't be compiled: {error.what}") from error
-    return program.evaluate({"self": _escaped(value) if "__" in expression else value})
+        raise UncheckableError(
+            "schemas/rule",
+            f"The rule `{expression}` of a definition can't be compiled: {error.what}",
+            remedy="Correct the rule in its CustomResourceDefinition.",
+        ) from error
 
 
 _RESERVED = frozenset(

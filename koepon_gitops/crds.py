@@ -112,7 +112,7 @@ def _members(schema: Json) -> dict[str, Any]:
         }
     }
     if schema.get("x-kubernetes-embedded-resource"):
-        members["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": METADATA}
+        members["properties"] |= {"apiVersion": {"type": "string", "minLength": 1}, "kind": _KIND, "metadata": METADATA}
         required += [name for name in ("apiVersion", "kind") if name not in required]
     if required:
         members["required"] = required
@@ -123,6 +123,9 @@ def _members(schema: Json) -> dict[str, Any]:
         members["additionalProperties"] = False
     return members
 
+
+_KIND = {"type": "string", "pattern": "(?i)^[a-z]([-a-z0-9]*[a-z0-9])?$", "x-must": "be the name of a kind"}
+"""apiextensions-apiserver `schema/objectmeta.validateEmbeddedResource`."""
 
 _SAME = (
     *("enum", "pattern", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),

@@ -1,0 +1,114 @@
+"""The pipeline on one screen: applications -> objects -> schemas, policies, checks -> waivers -> report."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from koepon_gitops import baseline, checks, evaluation, policies, projects, provenance, rendering, schemas, waivers
+from koepon_gitops.cache import Cache
+from koepon_gitops.configuration import Configuration
+from koepon_gitops.errors import RequestError
+from koepon_gitops.model import Finding, Manifest, Report, Summary, Waived, in_order
+from koepon_gitops.policies import PolicySet
+from koepon_gitops.rendering import Rendered
+from koepon_gitops.validation import Question, Step
+
+
+def run(root: Path, settings: Configuration, question: Question, *, cached: bool, step: Step) -> Report:
+    """Answer the question by rendering and checking what is under `root`."""
+    rules_folder = question.policies or root / settings.policies
+    renderer = rendering.Renderer(
+        root, settings, remotes=question.remotes, cache=Cache("renders", enabled=cached), step=step
+    )
+    written = renderer.tree()
+    library = schemas.load(_definitions(written), exempt=schemas.exemptions(rules_folder / "schemas.yaml"))
+    tree = rendering.placed(written, library)
+    chosen = _chosen(tree, question)
+    clusters = rendering.by_cluster(tree)
+    rules = policies.load(rules_folder / "admission")
+    judge = evaluation.Judge(library, rules, clusters)
+
+    findings = [finding for rendered in tree for finding in rendered.findings]
+    findings += rendering.duplicates(tree)
+    findings += _project_violations(tree, library)
+    findings += evaluation.evaluate(judge, chosen, Cache("evaluations", enabled=cached), step)
+    for manifests in clusters.values():
+        findings += checks.run(manifests)
+    if settings.baseline and question.baseline:
+        step("Asking checkov", 0, 1)
+        findings += baseline.scan(_manifests(chosen), Cache("baseline", enabled=cached))
+
+    names = {rendered.application.name for rendered in chosen}
+    located = _located(root, (each for each in findings if each.application in names), tree)
+    exceptions = waivers.load(rules_folder / "waivers.yaml", root)
+    kept, waived = waivers.apply(located, exceptions, question.today, whole=len(chosen) == len(tree))
+    return _report(chosen, in_order(kept), waived, rules, rules_folder)
+
+
+def _definitions(tree: Iterable[Rendered]) -> Iterator[dict]:
+    """The kinds the tree itself declares: CustomResourceDefinitions and Crossplane's CompositeResourceDefinitions."""
+    for manifest in _manifests(tree):
+        if manifest.id.kind in {"CustomResourceDefinition", "CompositeResourceDefinition"}:
+            yield manifest.content
+
+
+def _manifests(tree: Iterable[Rendered]) -> list[Manifest]:
+    return [manifest for rendered in tree for manifest in rendered.manifests]
+
+
+def _chosen(tree: Sequence[Rendered], question: Question) -> tuple[Rendered, ...]:
+    names = {rendered.application.name for rendered in tree}
+    if unknown := sorted(set(question.applications) - names):
+        raise RequestError(
+            "applications/unknown",
+            f"no Application is named {unknown[0]}.",
+            remedy=f"The tree declares: {', '.join(sorted(names))}.",
+        )
+    return tuple(
+        rendered
+        for rendered in tree
+        if (not question.applications or rendered.application.name in question.applications)
+        and (question.changed is None or _touched(rendered, frozenset(question.changed)))
+    )
+
+
+def _touched(rendered: Rendered, changed: frozenset[str]) -> bool:
+    return rendered.application.file in changed or not changed.isdisjoint(rendered.files)
+
+
+def _project_violations(tree: Iterable[Rendered], library: schemas.Schemas) -> Iterator[Finding]:
+    declared = rendering.projects_of(tree)
+    for rendered in tree:
+        yield from projects.violations(rendered.application, declared, rendered.manifests, library)
+
+
+def _located(root: Path, findings: Iterable[Finding], tree: Iterable[Rendered]) -> Iterator[Finding]:
+    """Findings about objects, with the file and line a person edits to mend them."""
+    manifests = {(each.application, each.id): each for each in _manifests(tree)}
+    for finding in findings:
+        manifest = manifests.get((finding.application, finding.object)) if finding.object else None
+        yield provenance.locate(root, finding, manifest) if manifest and not finding.path else finding
+
+
+def _report(
+    chosen: Sequence[Rendered],
+    findings: Iterable[Finding],
+    waived: Sequence[Waived],
+    rules: PolicySet,
+    rules_folder: Path,
+) -> Report:
+    found = tuple(findings)
+    known = (*rules.rules, *checks.RULES)
+    notes = [] if rules.rules else [f"No policies in {rules_folder.name}/admission: only the pipeline's own checks ran."]
+    return Report(
+        summary=Summary(
+            applications=len(chosen),
+            objects=sum(len(rendered.manifests) for rendered in chosen),
+            rules=len(known),
+            waived=len(waived),
+            findings=len(found),
+        ),
+        findings=found,
+        waived=tuple(waived),
+        rules=known,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,132 @@
+"""Argo CD's AppProjects, enforced offline: a sync that the project would refuse is a finding before it is merged.
+
+The rules are those of `argo-cd/pkg/apis/application/v1alpha1/app_project_types.go` and `controller/sync.go`.
+"""
+
+import glob
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+from koepon_gitops.applications import normalised
+from koepon_gitops.model import Application, Finding, Json, Manifest, Severity
+
+IN_CLUSTER = "in-cluster"
+"""The name Argo CD gives the cluster it runs on; `https://kubernetes.default.svc` is the same place."""
+
+
+class Scopes(Protocol):
+    """What this module needs of the schemas: whether a kind lives in a namespace."""
+
+    def is_namespaced(self, api_version: str, kind: str) -> bool: ...
+
+
+def violations(
+    application: Application, projects: Mapping[str, Json], manifests: Sequence[Manifest], scopes: Scopes
+) -> Iterator[Finding]:
+    """What Argo CD would refuse about this Application and its objects. `projects`: AppProject objects by name."""
+    project = projects.get(application.project)
+    if project is None:
+        if application.project != "default":
+            yield _refused(application, "missing", f"AppProject {application.project} is not declared in this tree")
+        return
+    spec = project.get("spec") or {}
+    for source in application.sources:
+        if not _source_permitted(source.repo_url, spec.get("sourceRepos") or ()):
+            what = f"AppProject {application.project} does not list the source {source.repo_url}"
+            yield _refused(application, "source", what)
+    if not _destination_permitted(spec, application, application.destination_namespace):
+        what = f"AppProject {application.project} does not list the destination {_destination(application)}"
+        yield _refused(application, "destination", what)
+    for manifest in manifests:
+        yield from _object_violations(application, spec, manifest, scopes)
+
+
+def _object_violations(application: Application, spec: Json, manifest: Manifest, scopes: Scopes) -> Iterator[Finding]:
+    namespaced = scopes.is_namespaced(manifest.id.apiVersion, manifest.id.kind)
+    if not _kind_permitted(spec, manifest, namespaced=namespaced):
+        scope = "namespaced" if namespaced else "cluster-scoped"
+        group = manifest.id.group or "core"
+        what = f"AppProject {application.project} does not permit the {scope} kind {manifest.id.kind} ({group})"
+        yield _refused(application, "kind", what, manifest)
+    if namespaced and not _destination_permitted(spec, application, manifest.id.namespace):
+        what = f"AppProject {application.project} does not permit objects in namespace {manifest.id.namespace}"
+        yield _refused(application, "destination", what, manifest)
+
+
+def _refused(application: Application, what: str, message: str, manifest: Manifest | None = None) -> Finding:
+    return Finding(
+        rule=f"projects/{what}",
+        severity=Severity.ERROR,
+        application=application.name,
+        object=manifest.id if manifest else None,
+        path="" if manifest else application.file,
+        line=0 if manifest else application.line,
+        message=f"{message}; Argo CD would refuse the sync.",
+        remedy=f"List it in AppProject {application.project}, or move it to an Application of another project.",
+    )
+
+
+def _destination_permitted(spec: Json, application: Application, namespace: str) -> bool:
+    """As `AppProject.isDestinationMatched`: any entry allows, one that says `!` of this very place forbids."""
+    allowed = False
+    for destination in spec.get("destinations") or ():
+        places = [str(destination[key]) for key in ("name", "server") if destination.get(key)]
+        here = any(_matches(cluster_name(application.cluster), cluster_name(place)) for place in places)
+        wanted = str(destination.get("namespace") or "")
+        inside = _matches(namespace, wanted)
+        if here and inside:
+            allowed = True
+        elif (inside and any(place.startswith("!") for place in places)) or (here and wanted.startswith("!")):
+            return False
+    return allowed
+
+
+def _matches(value: str, pattern: str) -> bool:
+    """Argo CD's `globMatch` with negation: `!x` matches everything but x."""
+    if pattern.startswith("!"):
+        return not fnmatchcase(value, pattern[1:])
+    return fnmatchcase(value, pattern)
+
+
+def cluster_name(destination: str) -> str:
+    """One name per cluster, whichever way the destination names the cluster Argo CD itself runs on."""
+    return IN_CLUSTER if destination.rstrip("/") == "https://kubernetes.default.svc" else destination
+
+
+def _destination(application: Application) -> str:
+    return f"{application.cluster}/{application.destination_namespace or '(no namespace)'}"
+
+
+def _source_permitted(url: str, patterns: Iterable[str]) -> bool:
+    """As `AppProject.IsSourcePermitted`: `*` stays within one path segment, `**` does not, a failed `!` forbids."""
+    allowed = False
+    for pattern in patterns:
+        wanted = pattern.removeprefix("!")
+        expression = glob.translate(normalised(wanted), recursive=True, include_hidden=True, seps="/")
+        matched = (wanted == "*" or re.match(expression, normalised(url)) is not None) != pattern.startswith("!")
+        if not matched and pattern.startswith("!"):
+            return False
+        allowed = allowed or matched
+    return allowed
+
+
+def _kind_permitted(spec: Json, manifest: Manifest, *, namespaced: bool) -> bool:
+    if namespaced:
+        listed = spec.get("namespaceResourceWhitelist")
+        return not _lists(spec.get("namespaceResourceBlacklist"), manifest) and (
+            listed is None or _lists(listed, manifest)
+        )
+    return not _lists(spec.get("clusterResourceBlacklist"), manifest) and _lists(
+        spec.get("clusterResourceWhitelist"), manifest
+    )
+
+
+def _lists(entries: Sequence[Mapping[str, Any]] | None, manifest: Manifest) -> bool:
+    return any(
+        fnmatchcase(manifest.id.group, str(entry.get("group", "")))
+        and fnmatchcase(manifest.id.kind, str(entry.get("kind", "")))
+        and fnmatchcase(manifest.id.name, str(entry.get("name") or "*"))
+        for entry in entries or ()
+    )

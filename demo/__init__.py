@@ -1,0 +1,1 @@
+"""A sandbox in which nothing can break: `make demo`."""

@@ -1,4 +1,4 @@
-"""The commands: each parses, calls one function, prints what it returns and gives the exit code. No logic lives here."""
+"""The commands: each parses, calls one function, prints what it returns and gives the exit code. No logic here."""
 
 import os
 import sys

@@ -10,6 +10,13 @@ from koepon_gitops.errors import RequestError
 from koepon_gitops.model import Value
 
 
+class Cluster(Value):
+    """A cluster as Argo CD knows it: its API server and the labels that generators select it by."""
+
+    server: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
 class Configuration(Value):
     """Settings of the repository under `--root`. Paths are relative to the root; the defaults suit any repository."""
 
@@ -25,6 +32,8 @@ class Configuration(Value):
     """Whether checkov's Kubernetes checks run beside our own."""
     exempt: tuple[str, ...] = Field(default=("tests",))
     """Folders in which no Application is looked for."""
+    cluster: dict[str, Cluster] = Field(default_factory=dict)
+    """Argo CD's clusters by name: its cluster Secrets are not in git, and cluster generators select by their labels."""
 
 
 def load(root: Path) -> Configuration:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from koepon_gitops.cache import Cache, key
 from koepon_gitops.errors import GitOpsError
-from koepon_gitops.model import Finding, Json, Manifest, ObjectId, Severity, Value
+from koepon_gitops.model import Finding, Json, Manifest, Severity
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.rendering import Rendered
 from koepon_gitops.schemas import Schemas
@@ -68,7 +68,7 @@ class Judge:
             )
 
 
-def _namespaces(manifests: Sequence[Manifest]) -> dict[str, dict]:
+def _namespaces(manifests: Sequence[Manifest]) -> dict[str, Json]:
     return {
         manifest.id.name: manifest.content
         for manifest in manifests
@@ -101,7 +101,7 @@ def _judged(judge: Judge, todo: Sequence[Rendered]) -> Iterator[tuple[Rendered, 
     if workers == 1:
         yield from ((rendered, tuple(judge.findings(rendered.manifests))) for rendered in todo)
         return
-    global _judge, _todo  # noqa: PLW0603 - forked workers inherit both: nothing is pickled but indices and findings
+    global _judge, _todo
     _judge, _todo = judge, todo
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
         chunk = max(1, len(todo) // (workers * 4))

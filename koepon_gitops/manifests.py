@@ -129,7 +129,7 @@ _UNAMBIGUOUS = re.compile(
     )*+""",
     re.VERBOSE,
 )
-"""A document made of lines that YAML 1.1 and 1.2 read alike. A form too few here costs time, one too many gives wrong answers."""
+"""A document made of lines that YAML 1.1 and 1.2 read alike. One form too many gives wrong answers."""
 
 _MAX_ALIASED = 20_000
 """Nodes that aliases may repeat in one document. Go refuses by ratio, which is checked as well."""

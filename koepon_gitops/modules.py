@@ -1,8 +1,8 @@
-"""Go modules as a source of files: the only module that runs `go`.
+"""Go modules as a source of files and of programs: the only module that runs `go`.
 
 The pins are an ordinary `go.mod` with its `go.sum`; behind each `require` a comment names the files to take (globs
 inside the module). To change a version: edit the line, run `go mod download PATH@VERSION` there, commit both files.
-Nothing of a module is compiled or run: it is downloaded by the Go client and its files are read.
+A module whose files are taken is only downloaded; a program is compiled from modules that `go.sum` verifies.
 """
 
 import importlib.util
@@ -83,6 +83,30 @@ def files(module: Module, directory: Path) -> tuple[Path, ...]:
             )
         found += matched
     return tuple(found)
+
+
+def build(folder: Path, package: str, flags: str, output: Path) -> None:
+    """Compile the program `package` out of what `go.mod` in `folder` pins, and move it to `output` in one step.
+
+    `flags` are the linker's. Raises UncheckableError programs/{no-go,failed}.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.name}.{os.getpid()}")
+    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    command = [_client(), "build", "-trimpath", "-o", str(temporary), "-ldflags", flags, package]
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+        if done.returncode == 0:
+            temporary.replace(output)
+            return
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise UncheckableError(
+        "programs/failed",
+        f"{output.name} can't be built: {_sentence(done.stderr)}.",
+        where=str(folder / "go.mod"),
+        remedy="Check the network and GOPROXY, then run it again.",
+    )
 
 
 def _client() -> str:

@@ -144,7 +144,7 @@ def parse(text: str, file: str, first_line: int = 1) -> Node | None:
     builder = _Builder(file, first_line)
     try:
         loader = yaml.CSafeLoader(text)
-        while not isinstance(event := loader.get_event(), yaml.StreamEndEvent):
+        while (event := loader.get_event()) is not None and not isinstance(event, yaml.StreamEndEvent):
             builder.take(event)
     except yaml.YAMLError as error:
         raise _invalid(error, file, first_line) from error
@@ -194,7 +194,7 @@ class _Builder:
             self.root = node
 
     def alias(self, event: yaml.AliasEvent) -> Node:
-        target = self.anchors.get(event.anchor)
+        target = self.anchors.get(str(event.anchor))
         if target is None or target in self.open:
             what = "is not defined above it" if target is None else "contains itself"
             raise self.error("invalid-yaml", f"The anchor {event.anchor!r} {what}.", event)

@@ -7,7 +7,7 @@ from koepon_gitops import baseline, checks, evaluation, policies, projects, prov
 from koepon_gitops.cache import Cache
 from koepon_gitops.configuration import Configuration
 from koepon_gitops.errors import RequestError
-from koepon_gitops.model import Finding, Manifest, Report, Summary, Waived, in_order
+from koepon_gitops.model import Finding, Json, Manifest, Report, Summary, Waived, in_order
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.rendering import Rendered
 from koepon_gitops.validation import Question, Step
@@ -27,7 +27,7 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     rules = policies.load(rules_folder / "admission")
     judge = evaluation.Judge(library, rules, clusters)
 
-    findings = [finding for rendered in tree for finding in rendered.findings]
+    findings = [*renderer.findings, *(finding for rendered in tree for finding in rendered.findings)]
     findings += rendering.duplicates(tree)
     findings += _project_violations(tree, library)
     findings += evaluation.evaluate(judge, chosen, Cache("evaluations", enabled=cached), step)
@@ -38,13 +38,13 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
         findings += baseline.scan(_manifests(chosen), Cache("baseline", enabled=cached))
 
     names = {rendered.application.name for rendered in chosen}
-    located = _located(root, (each for each in findings if each.application in names), tree)
+    located = _located(root, (each for each in findings if not each.application or each.application in names), tree)
     exceptions = waivers.load(rules_folder / "waivers.yaml", root)
     kept, waived = waivers.apply(located, exceptions, question.today, whole=len(chosen) == len(tree))
     return _report(chosen, in_order(kept), waived, rules, rules_folder)
 
 
-def _definitions(tree: Iterable[Rendered]) -> Iterator[dict]:
+def _definitions(tree: Iterable[Rendered]) -> Iterator[Json]:
     """The kinds the tree itself declares: CustomResourceDefinitions and Crossplane's CompositeResourceDefinitions."""
     for manifest in _manifests(tree):
         if manifest.id.kind in {"CustomResourceDefinition", "CompositeResourceDefinition"}:
@@ -98,7 +98,9 @@ def _report(
 ) -> Report:
     found = tuple(findings)
     known = (*rules.rules, *checks.RULES)
-    notes = [] if rules.rules else [f"No policies in {rules_folder.name}/admission: only the pipeline's own checks ran."]
+    notes = (
+        [] if rules.rules else [f"No policies in {rules_folder.name}/admission: only the pipeline's own checks ran."]
+    )
     return Report(
         summary=Summary(
             applications=len(chosen),

@@ -1,7 +1,7 @@
 """Applications to objects: everything Argo CD would sync, and what those objects declare in turn (app of apps)."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from koepon_gitops.model import (
     SourceKind,
     Value,
 )
-from koepon_gitops.prescan import Files
 from koepon_gitops.projects import Scopes, cluster_name
+from koepon_gitops.tree import Files
 
 DEEPEST_NESTING = 10
 """Rounds of Applications that declare Applications before a tree is called endless."""
@@ -53,8 +53,11 @@ class Renderer:
         cache: Cache,
         step: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
     ) -> None:
-        self.root, self.configuration, self.remotes, self.cache, self.step = root, configuration, remotes, cache, step
+        self.root, self.cache, self.step = root, cache, step
+        self.around = applications.Surroundings(configuration=configuration, remotes=remotes)
         self.files = Files(root)
+        self.findings: list[Finding] = []
+        """What is wrong with files that may declare an Application, and belongs to none."""
         self._results: dict[str, _Result] = {}
 
     def tree(self) -> tuple[Rendered, ...]:
@@ -62,7 +65,9 @@ class Renderer:
 
         Raises UncheckableError when there is no Application, or when Applications declare Applications without end.
         """
-        written = {_name(each): each for each in applications.declared(self.root, self.configuration)}
+        declared = applications.declared(self.files, self.around)
+        self.findings = list(declared.findings)
+        written = {_name(each): each for each in declared.applications}
         known = dict(written)
         for _ in range(DEEPEST_NESTING):
             self._render(known.values())
@@ -76,11 +81,12 @@ class Renderer:
         if not known:
             raise UncheckableError(
                 "applications/none-found",
-                "no Argo CD Application was found, so nothing was checked.",
-                where=self.configuration.clusters,
+                "No Argo CD Application was found, so nothing was checked.",
+                where=self.around.configuration.clusters,
                 remedy="Name the folder that holds them in [tool.koepon_gitops] clusters, or pass --root.",
             )
         bare = _undeclared(known, written, self._results)
+        self.findings += map(_incomplete, (each for each in known.values() if not each.sources))
         return tuple(self._rendered(known[name], bare) for name in sorted(known))
 
     def _render(self, known: Iterable[Application]) -> None:
@@ -105,28 +111,23 @@ class Renderer:
         return result
 
     def _source(self, application: Application, source: Source, result: "_Result") -> Rendering | None:
-        if not applications.is_local(source, self.configuration, self.remotes, self.root):
-            result.findings.append(_not_rendered(application, source, "it lives in another repository"))
+        if reason := applications.elsewhere(source, self.files, self.around):
+            result.findings.append(_not_rendered(application, source, reason))
             return None
-        match applications.kind_of(source, self.root):
+        match applications.kind_of(source, self.files):
             case SourceKind.REFERENCE:
                 return None
             case SourceKind.KUSTOMIZE:
-                return kustomize.build(self.root, source, self.cache, self.files)
+                return kustomize.build(source, self.cache, self.files)
             case SourceKind.DIRECTORY:
-                return directory.render(self.root, source, self.files)
+                return directory.render(source, self.files)
             case SourceKind.HELM:
                 if not helm.available():
                     result.findings.append(_not_rendered(application, source, "helm is not on PATH"))
                     return None
-                return helm.render(self.root, source, application, self.files)
+                return helm.render(source, application, self.cache, self.files)
             case kind:
-                raise UncheckableError(
-                    "applications/unsupported-source",
-                    f"a {kind} source can't be rendered without running its code.",
-                    where=f"{application.file}:{application.line}",
-                    remedy="Use Kustomize, plain manifests or Helm.",
-                )
+                raise applications.unsupported(application, kind)
 
     def _declared_by(
         self, known: Mapping[str, Application], written: Mapping[str, Application]
@@ -137,7 +138,8 @@ class Renderer:
         for application in known.values():
             for rendering in self._results[_identity(application)].renderings:
                 covered.update(rendering.files)
-                for child in applications.from_objects(rendering.objects, self.root, file=_first(rendering.files)):
+                first = rendering.files[0] if rendering.files else ""
+                for child in applications.from_objects(rendering.objects, self.files, self.around, file=first):
                     source = written.get(_name(child))
                     place = {"file": source.file, "line": source.line} if source else {}
                     children[_name(child)] = child.model_copy(update=place)
@@ -153,7 +155,9 @@ class Renderer:
         return Rendered(
             application=application,
             manifests=tuple(manifests),
-            digest=key(*place, *(each.digest for each in result.renderings), *(str(own.content) for own in [own] if own)),
+            digest=key(
+                *place, *(each.digest for each in result.renderings), *(str(own.content) for own in [own] if own)
+            ),
             renders=sum(not each.cached for each in result.renderings),
             files=frozenset(file for each in result.renderings for file in each.files),
             findings=tuple(result.findings),
@@ -215,6 +219,18 @@ def _not_rendered(application: Application, source: Source, reason: str) -> Find
     )
 
 
+def _incomplete(application: Application) -> Finding:
+    return Finding(
+        rule="applications/incomplete",
+        severity=Severity.ERROR,
+        application=application.name,
+        path=application.file,
+        line=application.line,
+        message=f"Application {application.name} has no source, and no kustomization uses it as a patch.",
+        remedy="Give it spec.source and spec.destination, or remove the file.",
+    )
+
+
 def _placed(finding: Finding, application: Application) -> Finding:
     if finding.path:
         return finding
@@ -231,10 +247,6 @@ def _identity(application: Application) -> str:
 
 def _identities(known: Mapping[str, Application]) -> set[str]:
     return {each.model_dump_json() for each in known.values()}
-
-
-def _first(files: Sequence[str]) -> str:
-    return files[0] if files else ""
 
 
 def placed(tree: Iterable[Rendered], scopes: Scopes) -> tuple[Rendered, ...]:

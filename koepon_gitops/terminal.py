@@ -1,4 +1,4 @@
-"""What stands between the commands and the outside: the folder they run in, the progress they show, the file they write."""
+"""Between the commands and the outside: the folder they run in, the progress they show, the file they write."""
 
 import os
 import sys

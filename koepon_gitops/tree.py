@@ -62,6 +62,13 @@ class Files:
         self.memory: dict[Any, Any] = {}
         """Results that others compute from files alone, such as the closures of `prescan`."""
 
+    def edited(self, path: str, content: bytes) -> "Files":
+        """The same tree with other content in one file; nothing on disk changes."""
+        other = Files(self.root)
+        other._listings, other._places = self._listings, self._places
+        other._bytes = {**self._bytes, path: content}
+        return other
+
     def listing(self, folder: str) -> dict[str, Kind]:
         """The entries of a folder that `locate` has found. Raises UncheckableError when it can't be read."""
         if (known := self._listings.get(folder)) is None:

@@ -90,7 +90,7 @@ def _repository(root: Path) -> "Repository":
 
 
 def answer(root: Path, question: Question, *, cached: bool = True, step: Step = quiet) -> Report:
-    """The report on the folder `root`, which need not be a git repository: `promotion` asks about trees it has built."""
+    """The report on the folder `root`, which need not be a git repository: `promotion` asks about trees it built."""
     settings = load(root)
     memory = Cache("runs", enabled=cached)
     name = _key(root, settings, question) if cached else ""

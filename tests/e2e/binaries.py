@@ -1,21 +1,17 @@
 """The programs of the control plane, built once from their pinned Go modules under `tools/`.
 
-`python -m tests.e2e.binaries` builds what is missing, with progress; `KUBEBUILDER_ASSETS` may name a folder that holds
-etcd and kube-apiserver already.
+`python -m tests.e2e.binaries` builds what is missing, with progress.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from koepon_gitops.configuration import cache_directory
+from koepon_gitops.programs import KUSTOMIZE, Program
 
 TOOLS = Path(__file__).parents[2] / "tools"
 KUBERNETES = "v1.36.3"
@@ -23,43 +19,20 @@ _VERSION = "k8s.io/component-base/version"
 _KUBERNETES_FLAGS = f"-s -w -X {_VERSION}.gitVersion={KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36"
 
 
-@dataclass(frozen=True)
-class Program:
-    """An executable `name`, the folder of `tools/` that pins it, and the package that is its main."""
-
-    name: str
-    module: str
-    package: str
-    flags: str = "-s -w"
-
-    @cached_property
-    def file(self) -> Path:
-        """Where it is kept: outside the work tree, by the digest of its pins."""
-        assets = os.environ.get("KUBEBUILDER_ASSETS")
-        if assets and (Path(assets) / self.name).is_file():
-            return Path(assets) / self.name
-        pins = b"".join((TOOLS / self.module / name).read_bytes() for name in ("go.mod", "go.sum"))
-        return cache_directory() / "bin" / f"{self.name}-{hashlib.sha256(pins + self.flags.encode()).hexdigest()[:12]}"
-
-    def build(self) -> None:
-        """Compile it, verified against go.sum, and move it into place in one step."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        output = self.file.with_suffix(f".{os.getpid()}")
-        environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-        command = ["go", "build", "-o", str(output), "-ldflags", self.flags, self.package]
-        subprocess.run(command, cwd=TOOLS / self.module, env=environment, check=True)
-        output.replace(self.file)
+def _program(name: str, folder: str, package: str, flags: str = "-s -w") -> Program:
+    return Program(name=name, pins=TOOLS / folder, package=package, flags=flags)
 
 
 PROGRAMS = (
-    Program("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
-    Program("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES_FLAGS),
-    Program("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES_FLAGS),
-    Program("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler", _KUBERNETES_FLAGS),
-    Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
-    Program("redis", "redis", "."),
-    Program("argocd", "argocd", "github.com/argoproj/argo-cd/v3/cmd"),
-    Program("rollouts-controller", "rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),
+    KUSTOMIZE,
+    _program("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
+    _program("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES_FLAGS),
+    _program("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES_FLAGS),
+    _program("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler", _KUBERNETES_FLAGS),
+    _program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+    _program("redis", "redis", "."),
+    _program("argocd", "argocd", "github.com/argoproj/argo-cd/v3/cmd"),
+    _program("rollouts-controller", "rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),
 )
 
 

@@ -256,7 +256,7 @@ def test_daily_windows(start: str, end: str, zone: str, days: set[str], now: dat
     assert (until is not None) == frozen(now)
     if until is not None:
         walls = [now.replace(second=0).astimezone(ZoneInfo(zone))]
-        while frozen(walls[-1]) and (len(walls) == 1 or f"{walls[-1]:%H:%M}" != end.replace("24", "00")):
+        while frozen(walls[-1]) and (end != "24:00" or walls[-1].date() == walls[0].date()):
             walls.append((walls[-1].astimezone(UTC) + timedelta(minutes=1)).astimezone(ZoneInfo(zone)))
         put_back = any(later.replace(tzinfo=None) < wall.replace(tzinfo=None) for wall, later in pairwise(walls))
         assert until == walls[-1] or (put_back and until > walls[-1])

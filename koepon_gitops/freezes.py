@@ -62,10 +62,18 @@ class Freeze(Value):
         return self
 
     def ends(self, now: datetime) -> datetime | None:
-        """When the window that holds at `now` ends, in its time zone; None when none holds."""
+        """When the window that holds at `now` ends, in its time zone; None when none holds.
+
+        Windows that touch, such as whole days, count as one, for about a week.
+        """
         zone = ZoneInfo(self.timezone)
-        end = self._end_on_the_wall(now.astimezone(zone).replace(tzinfo=None))
-        return end and _reached(end, zone, now)
+        end = None
+        for _ in range(8):
+            wall = self._end_on_the_wall((end or now).astimezone(zone).replace(tzinfo=None))
+            if wall is None:
+                break
+            end = _reached(wall, zone, end or now)
+        return end
 
     def _end_on_the_wall(self, wall: datetime) -> datetime | None:
         match self.start, self.end:

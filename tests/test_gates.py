@@ -248,6 +248,7 @@ def test_daily_windows(start: str, end: str, zone: str, days: set[str], now: dat
     assume(start != end)
     freeze = Freeze.model_validate({"reason": "r", "from": start, "to": end, "timezone": zone, "days": tuple(days)})
     every = days or set(DAYS)
+    assume((start, end, len(every)) != ("00:00", "24:00", 7))
 
     def frozen(moment: datetime) -> bool:
         return holds(moment.astimezone(ZoneInfo(zone)), start, end, every)
@@ -256,10 +257,15 @@ def test_daily_windows(start: str, end: str, zone: str, days: set[str], now: dat
     assert (until is not None) == frozen(now)
     if until is not None:
         walls = [now.replace(second=0).astimezone(ZoneInfo(zone))]
-        while frozen(walls[-1]) and (end != "24:00" or walls[-1].date() == walls[0].date()):
+        while frozen(walls[-1]):
             walls.append((walls[-1].astimezone(UTC) + timedelta(minutes=1)).astimezone(ZoneInfo(zone)))
         put_back = any(later.replace(tzinfo=None) < wall.replace(tzinfo=None) for wall, later in pairwise(walls))
         assert until == walls[-1] or (put_back and until > walls[-1])
+
+
+def test_a_window_without_end_ends_some_day() -> None:
+    freeze = Freeze.model_validate({"reason": "r", "from": "00:00", "to": "24:00", "timezone": "UTC"})
+    assert freeze.ends(NOON) == datetime(2026, 12, 2, tzinfo=UTC)
 
 
 @given(NOWS, ZONES, NOWS, NOWS)

@@ -30,7 +30,7 @@ schemas: setup tools ## fetch the pinned CRD schemas, once
 	@$(GITOPS) schemas fetch
 
 tools: setup ## build the pinned kustomize when go is at hand; else the one in the kubectl wheel serves
-	@if command -v go >/dev/null; then $(PYTHON) -m koepon_gitops.tools; fi
+	@if command -v go >/dev/null; then $(PYTHON) -m koepon_gitops.programs; fi
 
 $(UV):
 	@echo "Installing uv $(UV_VERSION) ..."

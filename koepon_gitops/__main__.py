@@ -72,8 +72,8 @@ _rev = click.option("--rev", metavar="REV", help="Look at this commit instead of
 _policies = click.option("--policies", metavar="DIR", type=_FOLDER, help="Policies in place of the repository's own.")
 _output = click.option("--output", metavar="FILE", type=_FILE, help="Write the report to a file, all of it or nothing.")
 _app = click.option("--app", metavar="NAME", help="The application, where the repository has more than one.")
+_env = click.option("--env", metavar="ENV", help="The environment.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change; commit and push nothing.")
-_wait = click.option("--wait", is_flag=True, help="Return when the cluster runs it.")
 
 
 @click.group(context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]})
@@ -131,9 +131,9 @@ def validate(
 @_rev
 def render(application: str, root: Path, rev: str | None) -> None:
     """Print the objects of an application as they would be applied."""
-    from koepon_gitops import validation
+    from koepon_gitops import applied
 
-    click.echo(validation.render(root, application, rev), nl=False)
+    click.echo(applied.text(root, application, rev), nl=False)
 
 
 @commands.command()
@@ -153,6 +153,51 @@ def diff(base: str, head: str | None, root: Path, form: str) -> None:
         click.echo(dumped(difference.model_dump(mode="json")), nl=False)
     else:
         _print(str(difference))
+
+
+@commands.command()
+@click.argument("sha")
+@_root
+@_app
+@_env
+@click.option("--lift-quarantine", metavar="REASON", help="Let a commit that was rolled back run again, and say why.")
+@_dry_run
+def promote(sha: str, root: Path, app: str | None, env: str | None, lift_quarantine: str | None, dry_run: bool) -> int:
+    """Move the image of commit SHA to the next environment by one commit, pushed to the remote.
+
+    SHA is 40 hex digits, or the first 7 or more when only one image in ECR begins with them. Without --env, the next
+    environment in promotion order that does not run it.
+    """
+    from koepon_gitops import promotion
+
+    with terminal.progress() as step:
+        outcome = promotion.promote(
+            root,
+            sha,
+            application=app,
+            environment=env,
+            lift_quarantine=lift_quarantine,
+            dry_run=dry_run,
+            step=step,
+        )
+    _print(str(outcome))
+    return outcome.exit_code
+
+
+@commands.command()
+@_root
+@_app
+@_env
+@click.option("--to", metavar="SHA", help="The version to go back to. By default the one that ran before.")
+@_dry_run
+def rollback(root: Path, app: str | None, env: str | None, to: str | None, dry_run: bool) -> int:
+    """Bring back what ran before, by one commit, and quarantine what runs now. Without --env: the last in promotion order."""
+    from koepon_gitops import rollback
+
+    with terminal.progress() as step:
+        outcome = rollback.rollback(root, application=app, environment=env, to=to, dry_run=dry_run, step=step)
+    _print(str(outcome))
+    return outcome.exit_code
 
 
 @commands.command()

@@ -32,6 +32,9 @@ from koepon_gitops.errors import ManifestError, RequestError
 from koepon_gitops.freezes import Freeze
 from koepon_gitops.model import Value
 
+FILE = "promotion.yaml"
+"""Its name among the policies."""
+
 _MINUTE = timedelta(minutes=1)
 
 

@@ -7,7 +7,7 @@ from koepon_gitops import baseline, checks, evaluation, policies, projects, prov
 from koepon_gitops.cache import Cache
 from koepon_gitops.configuration import Configuration
 from koepon_gitops.errors import RequestError
-from koepon_gitops.model import Finding, Json, Manifest, Report, Summary, Waived, in_order
+from koepon_gitops.model import Finding, Manifest, Report, Summary, Waived, in_order
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.rendering import Rendered
 from koepon_gitops.validation import Question, Step
@@ -20,7 +20,7 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
         root, settings, remotes=question.remotes, cache=Cache("renders", enabled=cached), step=step
     )
     written = renderer.tree()
-    library = schemas.load(_definitions(written), exempt=schemas.exemptions(rules_folder / "schemas.yaml"))
+    library = schemas.load(rendering.definitions(written), exempt=schemas.exemptions(rules_folder / "schemas.yaml"))
     tree = rendering.placed(written, library)
     chosen = _chosen(tree, question)
     clusters = rendering.by_cluster(tree)
@@ -40,15 +40,10 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     names = {rendered.application.name for rendered in chosen}
     located = _located(root, (each for each in findings if not each.application or each.application in names), tree)
     exceptions = waivers.load(rules_folder / "waivers.yaml", root)
-    kept, waived = waivers.apply(located, exceptions, question.today, whole=len(chosen) == len(tree))
+    kept, waived = waivers.apply(
+        located, exceptions, question.today, whole=len(chosen) == len(tree) and question.baseline
+    )
     return _report(chosen, in_order(kept), waived, rules, rules_folder)
-
-
-def _definitions(tree: Iterable[Rendered]) -> Iterator[Json]:
-    """The kinds the tree itself declares: CustomResourceDefinitions and Crossplane's CompositeResourceDefinitions."""
-    for manifest in _manifests(tree):
-        if manifest.id.kind in {"CustomResourceDefinition", "CompositeResourceDefinition"}:
-            yield manifest.content
 
 
 def _manifests(tree: Iterable[Rendered]) -> list[Manifest]:

@@ -54,7 +54,7 @@ class Registry:
         registry/{malformed,unknown-image,ambiguous,scan-pending,scan-missing,vulnerable}, or UncheckableError
         registry/{unreachable,denied,no-credentials}. What is malformed never reaches the network.
         """
-        _check_form(reference)
+        check_form(reference)
         with _explained(f"{repository}:{reference}", self.region):
             tag = reference if len(reference) == 40 else self._only_tag(repository, reference)
         with _explained(f"{repository}:{tag}", self.region):
@@ -134,7 +134,8 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 _FORM = "A commit is 40 digits, each 0-9 or a-f, as `git rev-parse HEAD` prints it; its first 7 or more will do."
 
 
-def _check_form(reference: str) -> None:
+def check_form(reference: str) -> None:
+    """Raise RequestError registry/malformed when this can't be a commit or the beginning of one."""
     if re.fullmatch("[0-9a-f]{7,40}", reference):
         return
     if re.fullmatch("[0-9a-fA-F]{7,40}", reference):

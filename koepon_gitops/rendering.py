@@ -317,3 +317,10 @@ def projects_of(rendered: Iterable[Rendered]) -> dict[str, Json]:
         for manifest in each.manifests
         if manifest.id.kind == "AppProject" and manifest.id.group == "argoproj.io"
     }
+
+
+def definitions(tree: Iterable[Rendered]) -> Iterator[Json]:
+    """The kinds the tree itself declares: CustomResourceDefinitions and Crossplane's CompositeResourceDefinitions."""
+    for manifest in (each for rendered in tree for each in rendered.manifests):
+        if manifest.id.kind in {"CustomResourceDefinition", "CompositeResourceDefinition"}:
+            yield manifest.content

@@ -1,0 +1,39 @@
+"""`render APPLICATION`: the objects as Argo CD would apply them, as one YAML stream."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from koepon_gitops import changes, rendering, schemas
+from koepon_gitops.configuration import load
+from koepon_gitops.errors import RequestError
+from koepon_gitops.repository import Repository
+
+
+def text(root: Path, application: str, revision: str | None = None) -> str:
+    """The stream, of the work tree or of a commit. Raises RequestError applications/unknown, and what rendering raises."""
+    repository = Repository.open(root)
+    with _tree(repository, root, revision) as folder:
+        tree = changes.rendered(folder, repository)
+        exempt = schemas.exemptions(folder / load(folder).policies / "schemas.yaml")
+        library = schemas.load(rendering.definitions(tree), exempt=exempt)
+    for rendered in rendering.placed(tree, library):
+        if rendered.application.name == application:
+            documents = (dict(manifest.content) for manifest in rendered.manifests)
+            return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
+    raise RequestError(
+        "applications/unknown",
+        f"No Application is named {application}.",
+        remedy=f"The tree declares: {', '.join(each.application.name for each in tree)}.",
+    )
+
+
+@contextmanager
+def _tree(repository: Repository, root: Path, revision: str | None) -> Iterator[Path]:
+    if revision is None:
+        yield root
+        return
+    with changes.exported(repository, revision) as folder:
+        yield folder

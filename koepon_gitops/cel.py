@@ -1,0 +1,188 @@
+"""Kubernetes' Common Expression Language: an expression compiled once, evaluated in microseconds.
+
+The engine is Google's own (C++); `cel_library` adds what Kubernetes adds. Nothing here guesses: what the engine does
+not know fails to compile, and what goes wrong in an evaluation is a `CelError`, which is never true.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from cel_expr_python import cel as engine
+
+from koepon_gitops import cel_library
+from koepon_gitops.errors import UncheckableError
+
+
+class CelError(NamedTuple):
+    """Why an expression has no value, in the engine's words."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Program:
+    """A compiled expression. `type` is what it gives, as far as is known before it runs: BOOL, STRING, DYN ..."""
+
+    def __init__(self, expression: engine.Expression, variables: tuple[str, ...]) -> None:
+        self._expression, self._variables = expression, variables
+        self.type = expression.return_type().name()
+
+    def evaluate(self, bindings: "Mapping[str, Any] | engine.Activation") -> Any:
+        """The value as plain Python, or a CelError. `bindings`: each variable's value, or what `activation` made."""
+        if isinstance(bindings, Mapping):
+            bindings = activation(bindings, self._variables)
+        try:
+            result = self._expression.eval(bindings)
+            value = result.plain_value()
+            if value is True or value is False:
+                return value
+            return CelError(_sentence(str(value))) if result.type() in _ERRORS else value
+        except (RuntimeError, TypeError, ValueError) as error:
+            return CelError(_sentence(str(error)))
+
+
+_ERRORS = (engine.Type.ERROR, engine.Type.UNKNOWN)
+
+
+def activation(bindings: Mapping[str, Any], variables: tuple[str, ...]) -> engine.Activation:
+    """Values for the variables that many programs compiled with these variables can share: converted once."""
+    return _environment(variables).Activation({name: bindings[name] for name in variables})
+
+
+def compile(expression: str, variables: tuple[str, ...], named: Mapping[str, str] | None = None) -> Program:
+    """A program in which `variables` (of any type) can be used.
+
+    `named`: expressions to be had as `variables.NAME`, each by those after it too; evaluated when first used, once.
+    Raises UncheckableError cel/unsupported for whatever the engine can't compile.
+    """
+    try:
+        text = _with_named(expression, named or {})
+        compiled = _environment(variables).compile(text)
+        compiled.eval(data={})  # some functions are only looked for when a program is first planned
+    except RuntimeError as error:
+        raise UncheckableError(
+            "cel/unsupported",
+            f"{_sentence(str(error))}.",
+            remedy="Only functions that Kubernetes' CEL has and this program knows can be used.",
+        ) from error
+    return Program(compiled, variables)
+
+
+@cache
+def _environment(variables: tuple[str, ...]) -> engine.Env:
+    return engine.NewEnv(
+        config=engine.NewEnvConfigFromYaml(_CONFIGURATION),
+        variables=dict.fromkeys(variables, engine.Type.DYN),
+        extensions=[cel_library.extension()],
+    )
+
+
+_CONFIGURATION = """
+extensions:
+- name: optional
+- name: strings
+  version: 2
+- name: lists
+- name: sets
+- name: two-var-comprehensions
+- name: bindings
+"""
+"""The libraries of apiserver `cel/environment/base.go` (1.36); `bindings` is for `_with_named` alone."""
+
+
+def _with_named(expression: str, named: Mapping[str, str]) -> str:
+    """The expression inside one lazy `cel.bind` for each named expression it needs, directly or through another."""
+    text, wanted = _renamed(expression, frozenset(named))
+    earlier = list(named)
+    for name in reversed(list(named)):
+        earlier.remove(name)
+        if name in wanted:
+            value, used = _renamed(named[name], frozenset(earlier))
+            text = f"cel.bind({_PREFIX}{name}, ({value}\n), ({text}\n))"
+            wanted |= used
+    return text
+
+
+_PREFIX = "__variables_"
+
+
+def _renamed(expression: str, names: frozenset[str]) -> tuple[str, set[str]]:
+    """The expression with `variables.NAME` as one identifier, and the names it uses."""
+    tokens = list(_tokens(expression))
+    _check_brackets(tokens)
+    significant = [index for index, token in enumerate(tokens) if not _BLANK.fullmatch(token)]
+    used: set[str] = set()
+    for before, this, dot, after in zip(
+        [-1, *significant], significant, significant[1:], significant[2:], strict=False
+    ):
+        if before >= 0 and tokens[before] in {".", "?"} and _selects(tokens, significant, before):
+            continue
+        if tokens[this] == "variables" and tokens[dot] == "." and tokens[after] in names:
+            used.add(tokens[after])
+            tokens[this], tokens[dot], tokens[after] = f"{_PREFIX}{tokens[after]}", "", ""
+        elif (tokens[this], tokens[dot], tokens[after]) == ("cel", ".", "bind") or tokens[this].startswith(_PREFIX):
+            raise RuntimeError(f"Kubernetes has no {tokens[this]}.bind")
+    return "".join(tokens), used
+
+
+def _check_brackets(tokens: list[str]) -> None:
+    """An expression stands inside others when it runs: it must not close what it has not opened."""
+    depth = 0
+    for token in tokens:
+        depth += (token in {"(", "[", "{"}) - (token in {")", "]", "}"})
+        if depth < 0:
+            break
+    if depth:
+        raise RuntimeError("brackets are not balanced")
+
+
+def _selects(tokens: list[str], significant: list[int], before: int) -> bool:
+    """Whether the token at `before` makes what follows a field: `.` or the `?` of `.?`, not that of a condition."""
+    if tokens[before] == ".":
+        return True
+    place = significant.index(before)
+    return place > 0 and tokens[significant[place - 1]] == "."
+
+
+def _tokens(expression: str) -> Iterator[str]:
+    return (match[0] for match in _TOKEN.finditer(expression))
+
+
+_BLANK = re.compile(r"\s+|//[^\n]*")
+_TOKEN = re.compile(
+    r"""//[^\n]*|\s+"""
+    r"""|[bB]?[rR][bB]?(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*')"""
+    r"""|[bB]?(?:\"{3}(?:\\.|.)*?\"{3}|'{3}(?:\\.|.)*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+    r"""|`[^`\n]*`|[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Za-z.]*|.""",
+    re.DOTALL,
+)
+"""CEL's lexis (cel-spec, langdef.md): comments, blanks, strings raw and not, quoted fields, identifiers, the rest."""
+
+
+def identifiers(expression: str) -> Iterator[tuple[str, str]]:
+    """Each name an expression uses that is not a field, with the field selected from it (empty: none)."""
+    tokens = [token for token in _tokens(expression) if not _BLANK.fullmatch(token)]
+    for index, token in enumerate(tokens):
+        if _NAME.fullmatch(token) and tokens[index - 1 : index] != ["."]:
+            following = [each for each in tokens[index + 1 : index + 4] if each != "?"]
+            selected = following[:1] == ["."] and len(following) > 1 and _NAME.fullmatch(following[1])
+            yield token, following[1] if selected else ""
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _sentence(words: str) -> str:
+    """The engine's message without its code, its drawing of the place, and its status."""
+    lines = [line for line in words.splitlines() if not line.startswith(" |")]
+    text = " ".join(_NOISE.sub("", line).strip() for line in lines)
+    return text.removesuffix(".").strip()
+
+
+_NOISE = re.compile(
+    r"^(?:INVALID_ARGUMENT|INTERNAL|UNKNOWN|NOT_FOUND|OUT_OF_RANGE|CANCELLED): |ERROR: <input>:|\[[A-Z_]+\]$"
+)

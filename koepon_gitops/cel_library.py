@@ -1,0 +1,138 @@
+"""The functions Kubernetes adds to CEL (apiserver `pkg/cel/library`, 1.36).
+
+Not here, so that what uses them does not compile: `authorizer`, `format`, `jsonpatch`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache, partial
+from typing import Any
+
+from cel_expr_python import cel as engine
+
+from koepon_gitops import cel_values
+
+
+def extension() -> engine.CelExtension:
+    """All of them, for an environment of the engine."""
+    return engine.CelExtension("kubernetes", list(_declarations({**_LISTS, **_REGEX, **cel_values.FUNCTIONS})))
+
+
+def _declarations(functions: Mapping[str, Callable[..., Any]]) -> Iterator[engine.FunctionDecl]:
+    overloads: dict[str, list[engine.Overload]] = {}
+    for signature, implementation in functions.items():
+        [(target, name, parameters, result)] = _SIGNATURE.findall(signature)
+        taken = [target] if target else []
+        types = [_TYPES[word] for word in (*taken, *filter(None, parameters.split(",")))]
+        overload = engine.Overload(f"kubernetes {signature}", _TYPES[result], types, bool(target), implementation)
+        overloads.setdefault(name, []).append(overload)
+    return (engine.FunctionDecl(name, each) for name, each in overloads.items())
+
+
+_SIGNATURE = re.compile(r"^(?:(value|list|string)\.)?([A-Za-z.]+)\(([a-z,]*)\) ([a-z]+)$")
+_TYPES = {
+    "bool": engine.Type.BOOL,
+    "bytes": engine.Type.BYTES,
+    "double": engine.Type.DOUBLE,
+    "duration": engine.Type.DURATION,
+    "any": engine.Type.DYN,
+    "int": engine.Type.INT,
+    "list": engine.Type.List(engine.Type.DYN),
+    "map": engine.Type.Map(engine.Type.STRING, engine.Type.List(engine.Type.STRING)),
+    "object": engine.Type.Map(engine.Type.DYN, engine.Type.DYN),
+    "string": engine.Type.STRING,
+    "strings": engine.Type.List(engine.Type.STRING),
+    "timestamp": engine.Type.TIMESTAMP,
+    "uint": engine.Type.UINT,
+    "value": engine.Type.Map(engine.Type.STRING, engine.Type.STRING),
+}
+
+
+def _comparable(items: Sequence[Any]) -> Sequence[Any]:
+    """The items, if CEL has an order for them: all numbers, or all of one type. Raises ValueError when not."""
+    kinds = {float if type(item) is int else type(item) for item in items}
+    if len(kinds) > 1 or kinds & {type(None), list, dict}:
+        raise ValueError("no such overload: these are not of one type that has an order")
+    return items
+
+
+def _is_sorted(items: Sequence[Any]) -> bool:
+    return all(before <= after for before, after in zip(_comparable(items), items[1:], strict=False))
+
+
+def _extreme(of: Callable[..., Any], items: Sequence[Any]) -> Any:
+    if not items:
+        raise ValueError(f"{of.__name__} called on empty list")
+    return of(_comparable(items))
+
+
+def _sum(items: Sequence[Any]) -> Any:
+    if any(isinstance(item, bool | str | bytes | bytearray) for item in _comparable(items)):
+        raise ValueError("no such overload: only numbers and durations have a sum")
+    return sum(items[1:], items[0]) if items else 0
+
+
+def _same(one: Any, other: Any) -> bool:
+    """CEL's equality: true is not 1."""
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def _index(items: Sequence[Any], wanted: Any) -> int:
+    return next((index for index, item in enumerate(items) if _same(item, wanted)), -1)
+
+
+def _last_index(items: Sequence[Any], wanted: Any) -> int:
+    return next((index for index in reversed(range(len(items))) if _same(items[index], wanted)), -1)
+
+
+_ELEMENTS = ("int", "uint", "double", "string", "bool", "bytes", "duration", "timestamp", "list", "object")
+_LISTS: Mapping[str, Callable[..., Any]] = {
+    "list.isSorted() bool": _is_sorted,
+    "list.min() any": partial(_extreme, min),
+    "list.max() any": partial(_extreme, max),
+    "list.sum() any": _sum,
+    **{f"list.indexOf({element}) int": _index for element in _ELEMENTS},
+    **{f"list.lastIndexOf({element}) int": _last_index for element in _ELEMENTS},
+}
+
+
+def _find(text: str, pattern: str) -> str:
+    found = _matches(text, pattern)
+    return found[0] if found else ""
+
+
+def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
+    found = _matches(text, pattern)
+    return found if most < 0 else found[:most]
+
+
+def _matches(text: str, pattern: str) -> list[str]:
+    """Every match, by the engine's own regular expressions: Python's differ from Go's, and can take for ever."""
+    result = _searcher().eval(data={"text": text, "pattern": _without_groups(pattern)})
+    if result.type() == engine.Type.ERROR:
+        raise ValueError(str(result.value()))
+    return list(result.plain_value())
+
+
+@cache
+def _searcher() -> engine.Expression:
+    """`extractAll` gives the one group of a pattern, or the whole match when it has none."""
+    return engine.NewEnv(
+        config=engine.NewEnvConfigFromYaml("extensions:\n- name: optional\n- name: regex\n"),
+        variables={"text": engine.Type.STRING, "pattern": engine.Type.STRING},
+    ).compile("regex.extractAll(text, pattern)")
+
+
+@lru_cache(maxsize=256)
+def _without_groups(pattern: str) -> str:
+    return _GROUP.sub(lambda match: "(?:" if match[1] else match[0], pattern)
+
+
+_GROUP = re.compile(r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|(\((?:\?P?<\w+>|(?!\?)))", re.DOTALL)
+"""What a pattern can hold that is not a group, and the beginning of one that is (RE2's syntax)."""
+
+_REGEX: Mapping[str, Callable[..., Any]] = {
+    "string.find(string) string": _find,
+    "string.findAll(string) strings": _find_all,
+    "string.findAll(string,int) strings": _find_all,
+}

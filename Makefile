@@ -4,13 +4,14 @@ UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 PYTHON := .venv/bin/python
 GITOPS := $(PYTHON) -m koepon_gitops
+FORMAT := text
 .DEFAULT_GOAL := help
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | column -ts "$$(printf '\t')"
 
 validate: setup schemas ## check everything Argo CD would sync: schemas, policies, checks
-	$(GITOPS) validate
+	$(GITOPS) validate --format $(FORMAT)
 
 test: setup schemas ## the test-suite, in parallel, without network
 	.venv/bin/ruff check .

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, ValidationError
 
-from koepon_gitops import manifests, nodes
+from koepon_gitops import manifests, nodes, places
 from koepon_gitops.errors import ManifestError, RequestError
 from koepon_gitops.freezes import Freeze
 from koepon_gitops.model import Value
@@ -209,23 +209,8 @@ def _line(text: bytes, file: str, key: _Key) -> int:
     """The line of the deepest part of the key that is there."""
     for document in nodes.documents(nodes.decode(text, file), file):
         if (node := nodes.parse(document.text, file)) is not None:
-            return 1 + document.line + _descend(node, key)
+            return 1 + document.line + places.deepest(node, key)[1].line
     return 1
-
-
-def _descend(node: nodes.Node, key: _Key) -> int:
-    line = node.line
-    for part in key:
-        node = node.children[0] if node.kind is nodes.Kind.ALIAS else node
-        inner = None
-        if node.kind is nodes.Kind.MAPPING:
-            inner = next(((name, value) for name, value in node.entries if name.text == part), None)
-        elif node.kind is nodes.Kind.SEQUENCE and isinstance(part, int) and part < len(node.children):
-            inner = (node.children[part], node.children[part])
-        if inner is None:
-            break
-        line, node = inner[0].line, inner[1]
-    return line
 
 
 def _invalid(what: str, where: str) -> ManifestError:

@@ -10,6 +10,7 @@ from koepon_gitops.errors import RequestError
 from koepon_gitops.model import Finding, Manifest, Report, Summary, Waived, in_order
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.rendering import Rendered
+from koepon_gitops.tree import Files
 from koepon_gitops.validation import Question, Step
 
 
@@ -38,7 +39,8 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
         findings += baseline.scan(_manifests(chosen), Cache("baseline", enabled=cached))
 
     names = {rendered.application.name for rendered in chosen}
-    located = _located(root, (each for each in findings if not each.application or each.application in names), tree)
+    asked = (each for each in findings if not each.application or each.application in names)
+    located = _located(renderer.files, asked, tree)
     exceptions = waivers.load(rules_folder / "waivers.yaml", root)
     kept, waived = waivers.apply(
         located, exceptions, question.today, whole=len(chosen) == len(tree) and question.baseline
@@ -76,12 +78,13 @@ def _project_violations(tree: Iterable[Rendered], library: schemas.Schemas) -> I
         yield from projects.violations(rendered.application, declared, rendered.manifests, library)
 
 
-def _located(root: Path, findings: Iterable[Finding], tree: Iterable[Rendered]) -> Iterator[Finding]:
+def _located(files: Files, findings: Iterable[Finding], tree: Iterable[Rendered]) -> Iterator[Finding]:
     """Findings about objects, with the file and line a person edits to mend them."""
     manifests = {(each.application, each.id): each for each in _manifests(tree)}
+    origin = provenance.Provenance(files)
     for finding in findings:
         manifest = manifests.get((finding.application, finding.object)) if finding.object else None
-        yield provenance.locate(root, finding, manifest) if manifest and not finding.path else finding
+        yield origin.locate(finding, manifest) if manifest and not finding.path else finding
 
 
 def _report(

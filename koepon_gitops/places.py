@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from koepon_gitops import scalars
 from koepon_gitops.errors import ManifestError
-from koepon_gitops.nodes import Document, Kind, Node, decode, documents, parse
+from koepon_gitops.nodes import Kind, Node, decode, documents, parse
 
 type Step = str | int
 
@@ -35,9 +35,9 @@ def locate(text: bytes, kind: str, name: str, field: str) -> int | None:
     The object's first line when no part of the field is there; None when no such object is, or the text can't be read.
     """
     try:
-        for written in objects(text):
-            if (written.kind, written.name) == (kind, name):
-                return written.line_of(deepest(written.node, steps(field))[1])
+        for found in objects(text):
+            if (found.kind, found.name) == (kind, name):
+                return found.first_line + deepest(found.node, steps(field))[1].line
     except ManifestError:
         pass
     return None
@@ -45,7 +45,7 @@ def locate(text: bytes, kind: str, name: str, field: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One object as written in a file. `first_line` is the line, from 1, on which its document's text begins."""
+    """One object as written. `first_line`: the line of the file, from 1, that is line 0 of its nodes."""
 
     node: Node
     first_line: int
@@ -54,29 +54,24 @@ class Written:
     name: str
     namespace: str
 
-    def line_of(self, node: Node) -> int:
-        """The line of the file, from 1, on which a node of this object begins."""
-        return self.first_line + node.line
-
 
 def objects(text: bytes) -> Iterator[Written]:
-    """Every mapping of a stream that has a kind, with the items of lists. Raises ManifestError manifests/*."""
+    """Every object of a stream, as `written`. Raises ManifestError manifests/*."""
     for document in documents(decode(text, ""), ""):
-        yield from objects_of(document)
+        if (root := parse(document.text, "", 1 + document.line)) is not None:
+            yield from written(root, 1 + document.line)
 
 
-def objects_of(document: Document, first_line: int = 1) -> Iterator[Written]:
-    """The same of one document in a text that begins on `first_line`."""
-    root = parse(document.text, "", first_line + document.line)
-    if root is None or root.kind is not Kind.MAPPING:
+def written(root: Node, first_line: int) -> Iterator[Written]:
+    """The object that is the root of a document, or the items of a list."""
+    if root.kind is not Kind.MAPPING:
         return
     items = child(root, "items")
-    found = items.children if items is not None and items.kind is Kind.SEQUENCE else [root]
-    for node in map(target, found):
+    for node in map(target, items.children if items is not None and items.kind is Kind.SEQUENCE else [root]):
         metadata = child(node, "metadata")
         yield Written(
             node,
-            first_line + document.line,
+            first_line,
             text_of(child(node, "apiVersion")),
             text_of(child(node, "kind")),
             text_of(child(metadata, "name") if metadata else None),

@@ -30,7 +30,10 @@ class Repository:
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """The repository that holds the folder `root`. Raises RequestError repository/{not-found,git-missing,unsafe}."""
+        """The repository that holds the folder `root`.
+
+        Raises RequestError repository/{not-found,git-missing,unsafe}.
+        """
         if not root.is_dir():
             raise _not_found(root)
         question = ("--show-toplevel", "--git-common-dir", "--is-shallow-repository", "--show-prefix")
@@ -53,7 +56,10 @@ class Repository:
         return remotes.chosen(self._git)
 
     def resolve(self, revision: str) -> str:
-        """The commit that `revision` names, as 40 hex digits. Raises RequestError repository/{unknown-revision,unborn}."""
+        """The commit that `revision` names, as 40 hex digits.
+
+        Raises RequestError repository/{unknown-revision,unborn}.
+        """
         return self._object(revision, "commit")
 
     def tree(self, revision: str) -> str:
@@ -142,13 +148,7 @@ class Repository:
 
     def _differing(self, base: str) -> set[str]:
         """Files of the work tree that differ from `base`. git names the candidates by their dates; we compare bytes."""
-        filters = self._git.attempt(
-            "config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$"
-        ).output
-        off = [word for name in filters.decode().split("\0") if name for word in ("-c", f"{name}=")]
-        raw = self._git.run(
-            *off, "diff-index", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules", base
-        )
+        raw = self._git.run(*self._no_filters(), "diff-index", *_RAW, "--ignore-submodules", base)
         fields = fsdecode(raw).split("\0")
         found = {
             path
@@ -157,6 +157,12 @@ class Repository:
         }
         others = self._git.run("ls-files", "-z", "--others", "--exclude-standard")
         return found | {fsdecode(path) for path in others.split(b"\0") if path}
+
+    def _no_filters(self) -> list[str]:
+        """Options that switch off the clean filters of the user's configuration, which attributes in the tree call."""
+        pattern = r"^filter\..*\.(clean|process|required)$"
+        names = self._git.attempt("config", "-z", "--name-only", "--get-regexp", pattern).output.decode().split("\0")
+        return [word for name in names if name for word in ("-c", f"{name}=")]
 
     def _is_same(self, path: str, old_mode: str, new_mode: str, old: str, _new: str, status: str) -> bool:
         if status != "M" or old_mode != f":{new_mode}":
@@ -244,6 +250,17 @@ class Repository:
         answers = self._git.run("cat-file", "--batch-check=%(objectname)", stdin=names.encode()).decode()
         return [line for line in answers.splitlines() if _ID.fullmatch(line)]
 
+    def first_parents(self, tip: str) -> tuple[str, ...]:
+        """The commits of the branch itself, newest first: what was merged into it is left out."""
+        return self._listed(tip, "--first-parent")
+
+    def roots(self, tip: str) -> tuple[str, ...]:
+        """The commits below `tip` that have no parent here."""
+        return self._listed(tip, "--max-parents=0")
+
+    def _listed(self, tip: str, option: str) -> tuple[str, ...]:
+        return tuple(self._git.run("rev-list", option, self.resolve(tip)).decode().split())
+
     def boundary(self) -> frozenset[str]:
         """The commits at which a shallow clone ends: their parents exist, but not here."""
         file = self._common / "shallow"
@@ -261,6 +278,7 @@ class Repository:
 
 
 _ID = re.compile("[0-9a-f]{40}")
+_RAW = ("-z", "--raw", "--no-abbrev", "--no-renames")
 
 
 def _not_found(root: Path) -> RequestError:

@@ -1,4 +1,4 @@
-"""A commit's tree as files, byte for byte: no attribute, filter or hook has a say, and no name leads out of the folder."""
+"""A commit's tree as files, byte for byte: no attribute, filter or hook has a say, no name leads out of the folder."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from os import fsdecode

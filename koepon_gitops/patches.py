@@ -9,7 +9,7 @@ from koepon_gitops import places
 from koepon_gitops.errors import ManifestError
 from koepon_gitops.layers import Layer, Reach, Subject, deepest, is_written, part
 from koepon_gitops.nodes import Kind, Node, documents, parse
-from koepon_gitops.places import Step, Written, child, key_of, target, text_of
+from koepon_gitops.places import Step, Written, child, entry, key_of, target, text_of
 
 
 def read(path: str, text: str, target: "Target | None", first_line: int, line: int = 0) -> Iterator[Layer]:
@@ -128,9 +128,9 @@ class OperationPatch:
             keys = [key.replace("~1", "/").replace("~0", "~") for key in pointer]
             if keys and _leads_to(keys, subject.steps):
                 depth, node = len(keys), operation
-                if value := child(operation, "value"):
-                    deeper, place = places.deepest(value, subject.steps[depth:])
-                    depth, node = (depth + deeper, place) if deeper else (depth, operation)
+                if value := entry(operation, "value"):
+                    deeper, place = places.deepest(value[1], subject.steps[depth:])
+                    depth, node = depth + deeper, place if deeper else value[0]
                 if depth >= best.depth:
                     best = Reach(depth, self.line or self.first_line + node.line, depth == len(subject.steps))
         return best

@@ -79,8 +79,7 @@ class Provenance:
     def _resources_of(self, path: str) -> list[Layer]:
         if (known := self._resources.get(path)) is None:
             try:
-                text = decode(self._files.content(path), path)
-                known = [Resources(path, document) for document in documents(text, path)]
+                known = [Resources(path, document) for document in documents(_text(self._files, path), path)]
             except GitOpsError:
                 known = []
             self._resources[path] = known
@@ -89,7 +88,7 @@ class Provenance:
     def _root(self, path: str) -> "_Root | None":
         """The mapping in a kustomization file, and the line of the file that is line 0 of its nodes."""
         try:
-            for document in documents(decode(self._files.content(path), path), path):
+            for document in documents(_text(self._files, path), path):
                 root = parse(document.text, path)
                 if root is not None and root.kind is Kind.MAPPING:
                     return root, 1 + document.line
@@ -118,6 +117,12 @@ def _nearest(layers: Iterable[Layer], subject: Subject) -> _Place | None:
         if best is None or (reach.depth, layer.makes) > best[0]:
             best = (reach.depth, layer.makes), _Place(layer.path, reach.line, made)
     return best[1]._replace(made=made) if best else None
+
+
+def _text(files: Files, path: str) -> str:
+    """A file inside the root; empty for what is none."""
+    place = files.locate(path)
+    return decode(files.content(place.path), path) if place is not None and place.kind is FileKind.FILE else ""
 
 
 type _Root = tuple[Node, int]
@@ -223,7 +228,7 @@ class _Reading:
     def _in_file(self, path: str, selector: patches.Target | None) -> Iterator[Layer]:
         self.patch_files.append(path)
         try:
-            text = decode(self._files.content(path), path)
+            text = _text(self._files, path)
         except GitOpsError:
             return iter(())
         return patches.read(path, text, selector, 1)

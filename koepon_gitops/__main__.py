@@ -191,7 +191,10 @@ def promote(sha: str, root: Path, app: str | None, env: str | None, lift_quarant
 @click.option("--to", metavar="SHA", help="The version to go back to. By default the one that ran before.")
 @_dry_run
 def rollback(root: Path, app: str | None, env: str | None, to: str | None, dry_run: bool) -> int:
-    """Bring back what ran before, by one commit, and quarantine what runs now. Without --env: the last in promotion order."""
+    """Bring back what ran before, by one commit, and quarantine what runs now.
+
+    Without --env: the last environment in promotion order.
+    """
     from koepon_gitops import rollback
 
     with terminal.progress() as step:

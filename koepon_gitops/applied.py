@@ -6,23 +6,26 @@ from pathlib import Path
 
 import yaml
 
-from koepon_gitops import changes, rendering, schemas
+from koepon_gitops import changes, placement, schemas
 from koepon_gitops.configuration import load
 from koepon_gitops.errors import RequestError
 from koepon_gitops.repository import Repository
 
 
 def text(root: Path, application: str, revision: str | None = None) -> str:
-    """The stream, of the work tree or of a commit. Raises RequestError applications/unknown, and what rendering raises."""
+    """The stream, of the work tree or of a commit. Raises RequestError applications/unknown; and as rendering does."""
     repository = Repository.open(root)
     with _tree(repository, root, revision) as folder:
         tree = changes.rendered(folder, repository)
         exempt = schemas.exemptions(folder / load(folder).policies / "schemas.yaml")
-        library = schemas.load(rendering.definitions(tree), exempt=exempt)
-    for rendered in rendering.placed(tree, library):
+        library = schemas.load(placement.definitions(tree), exempt=exempt)
+    for rendered in placement.placed(tree, library):
         if rendered.application.name == application:
             documents = (dict(manifest.content) for manifest in rendered.manifests)
-            return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
+            stream: str = yaml.dump_all(
+                documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120
+            )
+            return stream
     raise RequestError(
         "applications/unknown",
         f"No Application is named {application}.",

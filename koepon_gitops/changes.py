@@ -166,6 +166,6 @@ def text_difference(contents: Mapping[str, tuple[bytes, bytes]]) -> str:
     """A unified diff of files, given as before and after."""
     lines: list[str] = []
     for name, (before, after) in contents.items():
-        texts = [text.decode(errors="replace").splitlines() for text in (before, after)]
-        lines += difflib.unified_diff(*texts, f"a/{name}", f"b/{name}", lineterm="", n=1)
+        old, new = (text.decode(errors="replace").splitlines() for text in (before, after))
+        lines += difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", lineterm="", n=1)
     return "\n".join(lines)

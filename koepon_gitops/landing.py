@@ -39,10 +39,11 @@ def land(
     propose: Callable[[str], Proposal | Outcome],
     pause: Callable[[float], None],
 ) -> Outcome:
-    """Propose on the remote's tip, commit, push; when the branch has moved meanwhile, begin again on the new tip.
+    """Propose on the remote's tip, commit, push; when the branch has moved meanwhile, begin again.
 
-    An Outcome in place of a Proposal ends it: there is nothing to push. Raises RequestError landing/raced after ATTEMPTS
-    races, and what `propose` and the push raise. Until the push succeeds nothing but unreachable objects is written.
+    An Outcome in place of a Proposal ends it: there is nothing to push. Raises RequestError landing/raced after
+    ATTEMPTS races, and what `propose` and the push raise. Until the push succeeds
+    nothing but unreachable objects is written.
     """
     for attempt in range(ATTEMPTS):
         tip = repository.fetch(branch)

@@ -3,10 +3,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from koepon_gitops import baseline, checks, evaluation, policies, projects, provenance, rendering, schemas, waivers
+from koepon_gitops import (
+    baseline,
+    checks,
+    evaluation,
+    placement,
+    policies,
+    projects,
+    provenance,
+    rendering,
+    schemas,
+    waivers,
+)
 from koepon_gitops.cache import Cache
 from koepon_gitops.configuration import Configuration
-from koepon_gitops.errors import RequestError
+from koepon_gitops.errors import RequestError, UncheckableError
 from koepon_gitops.model import Finding, Manifest, Report, Summary, Waived, in_order
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.rendering import Rendered
@@ -21,22 +32,22 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
         root, settings, remotes=question.remotes, cache=Cache("renders", enabled=cached), step=step
     )
     written = renderer.tree()
-    library = schemas.load(rendering.definitions(written), exempt=schemas.exemptions(rules_folder / "schemas.yaml"))
-    tree = rendering.placed(written, library)
+    library = schemas.load(placement.definitions(written), exempt=schemas.exemptions(rules_folder / "schemas.yaml"))
+    tree = placement.placed(written, library)
     chosen = _chosen(tree, question)
-    clusters = rendering.by_cluster(tree)
+    clusters = placement.by_cluster(tree)
     rules = policies.load(rules_folder / "admission")
     judge = evaluation.Judge(library, rules, clusters)
 
     findings = [*renderer.findings, *(finding for rendered in tree for finding in rendered.findings)]
-    findings += rendering.duplicates(tree)
+    findings += placement.duplicates(tree)
     findings += _project_violations(tree, library)
     findings += evaluation.evaluate(judge, chosen, Cache("evaluations", enabled=cached), step)
     for manifests in clusters.values():
         findings += checks.run(manifests)
     if settings.baseline and question.baseline:
         step("Asking checkov", 0, 1)
-        findings += baseline.scan(_manifests(chosen), Cache("baseline", enabled=cached))
+        findings += _baseline(chosen, Cache("baseline", enabled=cached))
 
     names = {rendered.application.name for rendered in chosen}
     asked = (each for each in findings if not each.application or each.application in names)
@@ -50,6 +61,13 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
 
 def _manifests(tree: Iterable[Rendered]) -> list[Manifest]:
     return [manifest for rendered in tree for manifest in rendered.manifests]
+
+
+def _baseline(chosen: Sequence[Rendered], cache: Cache) -> Sequence[Finding]:
+    try:
+        return baseline.scan(_manifests(chosen), cache)
+    except UncheckableError as error:
+        return [Finding.of_error(error)]
 
 
 def _chosen(tree: Sequence[Rendered], question: Question) -> tuple[Rendered, ...]:
@@ -73,7 +91,7 @@ def _touched(rendered: Rendered, changed: frozenset[str]) -> bool:
 
 
 def _project_violations(tree: Iterable[Rendered], library: schemas.Schemas) -> Iterator[Finding]:
-    declared = rendering.projects_of(tree)
+    declared = placement.projects_of(tree)
     for rendered in tree:
         yield from projects.violations(rendered.application, declared, rendered.manifests, library)
 

@@ -12,7 +12,6 @@ from koepon_gitops.errors import GitOpsError, UncheckableError
 from koepon_gitops.model import (
     Application,
     Finding,
-    Json,
     Manifest,
     ObjectId,
     Rendering,
@@ -21,7 +20,7 @@ from koepon_gitops.model import (
     SourceKind,
     Value,
 )
-from koepon_gitops.projects import Scopes, cluster_name
+from koepon_gitops.projects import IN_CLUSTER, cluster_name
 from koepon_gitops.tree import Files
 
 DEEPEST_NESTING = 10
@@ -59,15 +58,16 @@ class Renderer:
         self.findings: list[Finding] = []
         """What is wrong with files that may declare an Application, and belongs to none."""
         self._results: dict[str, _Result] = {}
+        self._twice: list[tuple[Application, Application]] = []
 
     def tree(self) -> tuple[Rendered, ...]:
-        """Every Application of the tree with its objects as written, sorted by name; `placed` gives them namespaces.
+        """Every Application of the tree with its objects as written, sorted by name; `placement` gives them namespaces.
 
         Raises UncheckableError when there is no Application, or when Applications declare Applications without end.
         """
         declared = applications.declared(self.files, self.around)
         self.findings = list(declared.findings)
-        written = {_name(each): each for each in declared.applications}
+        written = self._by_name(declared.applications)
         known = dict(written)
         for _ in range(DEEPEST_NESTING):
             self._render(known.values())
@@ -79,15 +79,35 @@ class Renderer:
             what = "Applications declare Applications without end"
             raise UncheckableError("applications/endless", f"{what} ({DEEPEST_NESTING} rounds).", where=str(self.root))
         if not known:
-            raise UncheckableError(
+            error = UncheckableError(
                 "applications/none-found",
                 "No Argo CD Application was found, so nothing was checked.",
                 where=self.around.configuration.clusters,
                 remedy="Name the folder that holds them in [tool.koepon_gitops] clusters, or pass --root.",
             )
-        bare = _undeclared(known, written, self._results)
+            if not self.findings:
+                raise error
+            self.findings.append(Finding.of_error(error))
+        bare = self._undeclared(known, written)
         self.findings += map(_incomplete, (each for each in known.values() if not each.sources))
+        self.findings += self._duplicates(frozenset().union(*(self._covered(each) for each in known.values())))
         return tuple(self._rendered(known[name], bare) for name in sorted(known))
+
+    def _by_name(self, found: Iterable[Application]) -> dict[str, Application]:
+        """The Applications as written; of two with one name, that with sources (the other is a patch of it)."""
+        written: dict[str, Application] = {}
+        for each in found:
+            other = written.setdefault(_name(each), each)
+            if not other.sources:
+                written[_name(each)] = each
+            elif other is not each and each.sources:
+                self._twice.append((other, each))
+        return written
+
+    def _duplicates(self, covered: frozenset[str]) -> Iterator[Finding]:
+        for one, other in self._twice:
+            if covered.isdisjoint({one.file, other.file}):
+                yield _declared_twice(one, other)
 
     def _render(self, known: Iterable[Application]) -> None:
         todo = {_identity(each): each for each in known if _identity(each) not in self._results}
@@ -136,8 +156,8 @@ class Renderer:
         children: dict[str, Application] = {}
         covered: set[str] = set()
         for application in known.values():
+            covered |= self._covered(application)
             for rendering in self._results[_identity(application)].renderings:
-                covered.update(rendering.files)
                 first = rendering.files[0] if rendering.files else ""
                 for child in applications.from_objects(rendering.objects, self.files, self.around, file=first):
                     source = written.get(_name(child))
@@ -145,6 +165,26 @@ class Renderer:
                     children[_name(child)] = child.model_copy(update=place)
         own = {name: each for name, each in written.items() if each.file not in covered}
         return own | children
+
+    def _undeclared(self, known: Mapping[str, Application], written: Mapping[str, Application]) -> dict[str, Manifest]:
+        """Applications no other one syncs, as objects: a person applies them once, so they are checked too."""
+        covered = frozenset().union(*(self._covered(each) for each in known.values()))
+        return {
+            name: Manifest(
+                application=application.name,
+                cluster=IN_CLUSTER,
+                id=ObjectId.of(application.content),
+                content=application.content,
+                files=(application.file,),
+            )
+            for name, application in written.items()
+            if name in known and application.file not in covered and application.content
+        }
+
+    def _covered(self, application: Application) -> frozenset[str]:
+        """The files its objects come from: an Application written there is declared by this one."""
+        renderings = self._results[_identity(application)].renderings
+        return frozenset(file for rendering in renderings for file in rendering.files)
 
     def _rendered(self, application: Application, bare: Mapping[str, Manifest]) -> Rendered:
         result = self._results[_identity(application)]
@@ -183,29 +223,6 @@ def _manifests(application: Application, rendering: Rendering) -> Iterator[Manif
         )
 
 
-def _undeclared(
-    known: Mapping[str, Application], written: Mapping[str, Application], results: Mapping[str, _Result]
-) -> dict[str, Manifest]:
-    """Applications that no other Application syncs, as objects: a person applies them once, so they are checked too."""
-    covered = {
-        file
-        for application in known.values()
-        for rendering in results[_identity(application)].renderings
-        for file in rendering.files
-    }
-    return {
-        name: Manifest(
-            application=application.name,
-            cluster="in-cluster",
-            id=ObjectId.of(application.content),
-            content=application.content,
-            files=(application.file,),
-        )
-        for name, application in written.items()
-        if name in known and application.file not in covered and application.content
-    }
-
-
 def _not_rendered(application: Application, source: Source, reason: str) -> Finding:
     what = source.chart or source.path or "."
     return Finding(
@@ -216,6 +233,18 @@ def _not_rendered(application: Application, source: Source, reason: str) -> Find
         line=application.line,
         message=f"{source.repo_url} {what} was not rendered: {reason}.",
         remedy="Its objects are not covered by this run.",
+    )
+
+
+def _declared_twice(one: Application, other: Application) -> Finding:
+    return Finding(
+        rule="applications/duplicate-application",
+        severity=Severity.ERROR,
+        application=other.name,
+        path=other.file,
+        line=other.line,
+        message=f"Application {other.name} is declared in {one.file}:{one.line} as well; one overwrites the other.",
+        remedy="Rename one of the two.",
     )
 
 
@@ -247,80 +276,3 @@ def _identity(application: Application) -> str:
 
 def _identities(known: Mapping[str, Application]) -> set[str]:
     return {each.model_dump_json() for each in known.values()}
-
-
-def placed(tree: Iterable[Rendered], scopes: Scopes) -> tuple[Rendered, ...]:
-    """Argo CD puts a namespaced object that names no namespace into its Application's destination; so do we."""
-    return tuple(
-        rendered.model_copy(
-            update={
-                "manifests": tuple(
-                    _in_namespace(manifest, rendered.application.destination_namespace, scopes)
-                    for manifest in rendered.manifests
-                )
-            }
-        )
-        for rendered in tree
-    )
-
-
-def _in_namespace(manifest: Manifest, namespace: str, scopes: Scopes) -> Manifest:
-    identity = manifest.id
-    if not namespace or identity.namespace or not scopes.is_namespaced(identity.apiVersion, identity.kind):
-        return manifest
-    metadata = {**manifest.content["metadata"], "namespace": namespace}
-    return Manifest.model_construct(
-        application=manifest.application,
-        cluster=manifest.cluster,
-        id=identity.model_copy(update={"namespace": namespace}),
-        content={**manifest.content, "metadata": metadata},
-        files=manifest.files,
-    )
-
-
-def by_cluster(rendered: Iterable[Rendered]) -> dict[str, list[Manifest]]:
-    """All objects, grouped by the cluster they are synced to."""
-    clusters: dict[str, list[Manifest]] = {}
-    for each in rendered:
-        for manifest in each.manifests:
-            clusters.setdefault(manifest.cluster, []).append(manifest)
-    return clusters
-
-
-def duplicates(rendered: Iterable[Rendered]) -> Iterator[Finding]:
-    """Objects declared twice on one cluster: two owners would undo each other's changes for ever."""
-    owners: dict[tuple[str, str, str, str, str], str] = {}
-    for each in rendered:
-        for manifest in each.manifests:
-            identity = manifest.id
-            place = (manifest.cluster, identity.group, identity.kind, identity.namespace, identity.name)
-            if not identity.name:
-                continue
-            if place not in owners:
-                owners[place] = manifest.application
-                continue
-            yield Finding(
-                rule="applications/duplicate-object",
-                severity=Severity.ERROR,
-                application=manifest.application,
-                object=identity,
-                message=f"{identity} on cluster {manifest.cluster} is already declared by Application {owners[place]}.",
-                remedy="Keep it in one of the two: with selfHeal on, each undoes what the other applies.",
-            )
-
-
-def projects_of(rendered: Iterable[Rendered]) -> dict[str, Json]:
-    """AppProjects by name, from the objects synced to the cluster Argo CD runs on."""
-    return {
-        manifest.id.name: manifest.content
-        for each in rendered
-        for manifest in each.manifests
-        if manifest.id.kind == "AppProject" and manifest.id.group == "argoproj.io"
-    }
-
-
-def definitions(tree: Iterable[Rendered]) -> Iterator[Json]:
-    """The kinds the tree itself declares: CustomResourceDefinitions and Crossplane's CompositeResourceDefinitions."""
-    for manifest in (each for rendered in tree for each in rendered.manifests):
-        if manifest.id.kind in {"CustomResourceDefinition", "CompositeResourceDefinition"}:
-            yield manifest.content

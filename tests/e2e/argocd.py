@@ -151,5 +151,3 @@ class ArgoCD:
 def _named(kind: str, name: str, labels: Mapping[str, str] | None = None) -> dict:
     metadata = {"name": name, "namespace": NAMESPACE, "labels": {**PART_OF, **(labels or {})}}
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
-
-

@@ -27,7 +27,9 @@ PROGRAMS = (
     KUSTOMIZE,
     _program("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
     _program("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES_FLAGS),
-    _program("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES_FLAGS),
+    _program(
+        "kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES_FLAGS
+    ),
     _program("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler", _KUBERNETES_FLAGS),
     _program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     _program("redis", "redis", "."),

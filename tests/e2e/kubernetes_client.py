@@ -81,7 +81,9 @@ class Client:
         if dry_run:
             parameters["dryRun"] = "All"
         body = json.dumps(content).encode()
-        return self.request("PATCH", self.path(content), body, content_type="application/apply-patch+yaml", **parameters)
+        return self.request(
+            "PATCH", self.path(content), body, content_type="application/apply-patch+yaml", **parameters
+        )
 
     def create(self, content: Mapping[str, Any], *, dry_run: bool = False, validation: str = "Strict") -> Answer:
         parameters = {"fieldValidation": validation} | ({"dryRun": "All"} if dry_run else {})
@@ -98,11 +100,15 @@ class Client:
     def list(self, api_version: str, kind: str, namespace: str = "", **parameters: str) -> list[dict[str, Any]]:
         resource = self.resource(api_version, kind)
         space = f"/namespaces/{namespace}" if namespace else ""
-        items = self.request("GET", f"{resource['prefix']}{space}/{resource['name']}", **parameters).body.get("items", [])
+        items = self.request("GET", f"{resource['prefix']}{space}/{resource['name']}", **parameters).body.get(
+            "items", []
+        )
         return [{"apiVersion": api_version, "kind": kind, **item} for item in items]
 
     def merge(self, content: Mapping[str, Any], patch: object, **parameters: str) -> Answer:
-        return self.request("PATCH", self.path(content), patch, content_type="application/merge-patch+json", **parameters)
+        return self.request(
+            "PATCH", self.path(content), patch, content_type="application/merge-patch+json", **parameters
+        )
 
     def delete(self, content: Mapping[str, Any]) -> Answer:
         return self.request("DELETE", self.path(content))

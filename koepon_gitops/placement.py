@@ -1,0 +1,84 @@
+"""What a rendered tree holds: its objects where Argo CD would put them, by cluster, and those declared twice."""
+
+from collections.abc import Iterable, Iterator
+
+from koepon_gitops.model import Finding, Json, Manifest, Severity
+from koepon_gitops.projects import Scopes
+from koepon_gitops.rendering import Rendered
+
+
+def placed(tree: Iterable[Rendered], scopes: Scopes) -> tuple[Rendered, ...]:
+    """Argo CD puts a namespaced object that names no namespace into its Application's destination; so do we."""
+    return tuple(
+        rendered.model_copy(
+            update={
+                "manifests": tuple(
+                    _in_namespace(manifest, rendered.application.destination_namespace, scopes)
+                    for manifest in rendered.manifests
+                )
+            }
+        )
+        for rendered in tree
+    )
+
+
+def _in_namespace(manifest: Manifest, namespace: str, scopes: Scopes) -> Manifest:
+    identity = manifest.id
+    if not namespace or identity.namespace or not scopes.is_namespaced(identity.apiVersion, identity.kind):
+        return manifest
+    metadata = {**manifest.content["metadata"], "namespace": namespace}
+    return Manifest.model_construct(
+        application=manifest.application,
+        cluster=manifest.cluster,
+        id=identity.model_copy(update={"namespace": namespace}),
+        content={**manifest.content, "metadata": metadata},
+        files=manifest.files,
+    )
+
+
+def by_cluster(rendered: Iterable[Rendered]) -> dict[str, list[Manifest]]:
+    """All objects, grouped by the cluster they are synced to."""
+    clusters: dict[str, list[Manifest]] = {}
+    for each in rendered:
+        for manifest in each.manifests:
+            clusters.setdefault(manifest.cluster, []).append(manifest)
+    return clusters
+
+
+def duplicates(rendered: Iterable[Rendered]) -> Iterator[Finding]:
+    """Objects declared twice on one cluster: two owners would undo each other's changes for ever."""
+    owners: dict[tuple[str, str, str, str, str], str] = {}
+    for each in rendered:
+        for manifest in each.manifests:
+            identity = manifest.id
+            place = (manifest.cluster, identity.group, identity.kind, identity.namespace, identity.name)
+            if not identity.name:
+                continue
+            if place not in owners:
+                owners[place] = manifest.application
+                continue
+            yield Finding(
+                rule="applications/duplicate-object",
+                severity=Severity.ERROR,
+                application=manifest.application,
+                object=identity,
+                message=f"{identity} on cluster {manifest.cluster} is already declared by Application {owners[place]}.",
+                remedy="Keep it in one of the two: with selfHeal on, each undoes what the other applies.",
+            )
+
+
+def projects_of(rendered: Iterable[Rendered]) -> dict[str, Json]:
+    """AppProjects by name, from the objects synced to the cluster Argo CD runs on."""
+    return {
+        manifest.id.name: manifest.content
+        for each in rendered
+        for manifest in each.manifests
+        if manifest.id.kind == "AppProject" and manifest.id.group == "argoproj.io"
+    }
+
+
+def definitions(tree: Iterable[Rendered]) -> Iterator[Json]:
+    """The kinds the tree itself declares: CustomResourceDefinitions and Crossplane's CompositeResourceDefinitions."""
+    for manifest in (each for rendered in tree for each in rendered.manifests):
+        if manifest.id.kind in {"CustomResourceDefinition", "CompositeResourceDefinition"}:
+            yield manifest.content

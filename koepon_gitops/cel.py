@@ -24,6 +24,9 @@ class CelError(NamedTuple):
         return self.message
 
 
+type Activation = engine.Activation
+
+
 class Program:
     """A compiled expression. `type` is what it gives, as far as is known before it runs: BOOL, STRING, DYN ..."""
 
@@ -31,7 +34,7 @@ class Program:
         self._expression, self._variables = expression, variables
         self.type = expression.return_type().name()
 
-    def evaluate(self, bindings: "Mapping[str, Any] | engine.Activation") -> Any:
+    def evaluate(self, bindings: "Mapping[str, Any] | Activation") -> Any:
         """The value as plain Python, or a CelError. `bindings`: each variable's value, or what `activation` made."""
         if isinstance(bindings, Mapping):
             bindings = activation(bindings, self._variables)
@@ -48,7 +51,7 @@ class Program:
 _ERRORS = (engine.Type.ERROR, engine.Type.UNKNOWN)
 
 
-def activation(bindings: Mapping[str, Any], variables: tuple[str, ...]) -> engine.Activation:
+def activation(bindings: Mapping[str, Any], variables: tuple[str, ...]) -> Activation:
     """Values for the variables that many programs compiled with these variables can share: converted once."""
     return _environment(variables).Activation({name: bindings[name] for name in variables})
 

@@ -44,7 +44,9 @@ class Program:
             if value is True or value is False:
                 return value
             return CelError(_sentence(str(value))) if result.type() in _ERRORS else value
-        except (RuntimeError, TypeError, ValueError) as error:
+        except TypeError:
+            return CelError(f"it gives an {self.type.lower()}, which is not a value")
+        except (RuntimeError, ValueError) as error:
             return CelError(_sentence(str(error)))
 
 
@@ -111,25 +113,36 @@ def _with_named(expression: str, named: Mapping[str, str]) -> str:
 
 
 _PREFIX = "__variables_"
+_OURS = frozenset({cel_library.MATCHES})
 
 
 def _renamed(expression: str, names: frozenset[str]) -> tuple[str, set[str]]:
-    """The expression with `variables.NAME` as one identifier, and the names it uses."""
+    """The expression with `variables.NAME` as one identifier and our `matches`, and the names it uses."""
     tokens = list(_tokens(expression))
     _check_brackets(tokens)
-    significant = [index for index, token in enumerate(tokens) if not _BLANK.fullmatch(token)]
+    places = [index for index, token in enumerate(tokens) if not _BLANK.fullmatch(token)]
     used: set[str] = set()
-    for before, this, dot, after in zip(
-        [-1, *significant], significant, significant[1:], significant[2:], strict=False
-    ):
-        if before >= 0 and tokens[before] in {".", "?"} and _selects(tokens, significant, before):
+    for order, place in enumerate(places):
+        first, second, third = (tokens[each] for each in (places[order : order + 3] + [place] * 2)[:3])
+        if first == "matches" and second == "(":
+            tokens[place] = cel_library.MATCHES
+        elif first in _OURS or first.startswith(_PREFIX):
+            raise RuntimeError(f"undeclared reference to '{first}'")
+        elif _is_field([tokens[each] for each in places[max(0, order - 2) : order]]):
             continue
-        if tokens[this] == "variables" and tokens[dot] == "." and tokens[after] in names:
-            used.add(tokens[after])
-            tokens[this], tokens[dot], tokens[after] = f"{_PREFIX}{tokens[after]}", "", ""
-        elif (tokens[this], tokens[dot], tokens[after]) == ("cel", ".", "bind") or tokens[this].startswith(_PREFIX):
-            raise RuntimeError(f"Kubernetes has no {tokens[this]}.bind")
+        elif (first, second, third) == ("cel", ".", "bind"):
+            raise RuntimeError("undeclared reference to 'cel.bind'")
+        elif first == "variables" and names:
+            if second != "." or third not in names:
+                raise RuntimeError(f"undeclared reference to 'variables{second}{third}'")
+            used.add(third)
+            tokens[place], tokens[places[order + 1]], tokens[places[order + 2]] = f"{_PREFIX}{third}", "", ""
     return "".join(tokens), used
+
+
+def _is_field(before: list[str]) -> bool:
+    """Whether a name after these tokens is a field: after `.` or `.?`, which the `?` of a condition is not."""
+    return before[-1:] == ["."] or before == [".", "?"]
 
 
 def _check_brackets(tokens: list[str]) -> None:
@@ -141,14 +154,6 @@ def _check_brackets(tokens: list[str]) -> None:
             break
     if depth:
         raise RuntimeError("brackets are not balanced")
-
-
-def _selects(tokens: list[str], significant: list[int], before: int) -> bool:
-    """Whether the token at `before` makes what follows a field: `.` or the `?` of `.?`, not that of a condition."""
-    if tokens[before] == ".":
-        return True
-    place = significant.index(before)
-    return place > 0 and tokens[significant[place - 1]] == "."
 
 
 def _tokens(expression: str) -> Iterator[str]:
@@ -170,7 +175,7 @@ def identifiers(expression: str) -> Iterator[tuple[str, str]]:
     """Each name an expression uses that is not a field, with the field selected from it (empty: none)."""
     tokens = [token for token in _tokens(expression) if not _BLANK.fullmatch(token)]
     for index, token in enumerate(tokens):
-        if _NAME.fullmatch(token) and tokens[index - 1 : index] != ["."]:
+        if _NAME.fullmatch(token) and not _is_field(tokens[max(0, index - 2) : index]):
             following = [each for each in tokens[index + 1 : index + 4] if each != "?"]
             selected = following[:1] == ["."] and len(following) > 1 and _NAME.fullmatch(following[1])
             yield token, following[1] if selected else ""
@@ -182,10 +187,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def _sentence(words: str) -> str:
     """The engine's message without its code, its drawing of the place, and its status."""
     lines = [line for line in words.splitlines() if not line.startswith(" |")]
-    text = " ".join(_NOISE.sub("", line).strip() for line in lines)
-    return text.removesuffix(".").strip()
+    text = " ".join(_NOISE.sub("", line).strip() for line in lines).replace(cel_library.MATCHES, "matches")
+    return _MISSING.sub(r"no such key: \1", text).removesuffix(".").strip()
 
 
-_NOISE = re.compile(
-    r"^(?:INVALID_ARGUMENT|INTERNAL|UNKNOWN|NOT_FOUND|OUT_OF_RANGE|CANCELLED): |ERROR: <input>:|\[[A-Z_]+\]$"
-)
+_NOISE = re.compile(r"^(?:[A-Z_]+: )+|<input>:|\[[A-Z_]+\]$")
+_MISSING = re.compile(r'Key not found in map : "(.*)"')
+"""Kubernetes' words for it are known to more people."""

@@ -95,8 +95,10 @@ def read_data(text: bytes, file: str) -> Any:
 
 
 def _value(document: Document, file: str, first_line: int) -> Any:
+    if not document.text:
+        return None
     text = document.text.replace("\r\n", "\n") if "\r" in document.text else document.text
-    if not _RARE.search(text) and _UNAMBIGUOUS.fullmatch(text if text.endswith("\n") else text + "\n"):
+    if not _RARE.search(text) and _UNAMBIGUOUS.fullmatch(text):
         try:
             return yaml_rs.loads(text, parse_datetime=False)
         except ValueError:
@@ -109,10 +111,10 @@ _RARE = re.compile("[\t\r\x85\u2028\u2029]")
 _WORD = r"(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF)"
 _PLAIN_WORD = r"(?:~|[nN]ull|NULL|[tT]rue|TRUE|[fF]alse|FALSE)"
 _QUOTED = r"""(?:"(?:[^"\\\n]|\\[ntr"\\])*+"|'(?:[^'\n]|'')*+')"""
-_KEY = rf"(?:(?!(?:{_WORD}|{_PLAIN_WORD}):)(?:[A-Za-z_]|\.(?!inf:|nan:)[a-z])[A-Za-z0-9_./-]*+|{_QUOTED})"
+_KEY = rf"(?:(?!(?:{_WORD}|{_PLAIN_WORD}):)(?:[A-Za-z]|\.(?!inf:|nan:)[a-z])[A-Za-z0-9_./-]*+|{_QUOTED})"
 _TEXT = (  # begins like a word, a path, a flag or a quantity, and does not read as a boolean or a number
     rf"(?!{_WORD}[ ]*+(?:\n|\#))"
-    r"(?:[A-Za-z_/$(]|--?[A-Za-z]|[^\x00-\xa0\u2028\u2029]|[0-9](?![-+0-9_.:a-fA-FxXoO]*+[ ]*+(?:\n|\#)))"
+    r"(?:[A-Za-z/$(]|--?[A-Za-z]|[^\x00-\xa0\u2028\u2029]|[0-9](?![-+0-9_.:a-fA-FxXoO]*+[ ]*+(?:\n|\#)))"
     r"[^:#\n]*+(?:(?::(?![ \n])|(?<![ ])\#)[^:#\n]*+)*+"
 )
 _NUMBER = r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{0,9}[1-9])?(?=[ \n])"
@@ -122,8 +124,8 @@ _UNAMBIGUOUS = re.compile(
     rf"""(?:
         [ ]*+(?:\#[^\n]*+)?\n
       | ([ ]{{0,90}}+)(?:
-            {_KEY}:[ ]\|[-+]?\n(?:\1[ ][^\n]*+\n|[ ]*+\n)*+
-          | -[ ](?:{_KEY}:[ ]\|[-+]?\n(?:\1[ ]{{3}}[^\n]*+\n|[ ]*+\n)*+)
+            {_KEY}:[ ]\|[-+]?\n\1[ ]++[^ \n][^\n]*+\n(?:\1[ ][^\n]*+\n|[ ]*+\n)*+
+          | -[ ](?:{_KEY}:[ ]\|[-+]?\n\1[ ]{{3}}[ ]*+[^ \n][^\n]*+\n(?:\1[ ]{{3}}[^\n]*+\n|[ ]*+\n)*+)
           | (?:-[ ]++){{0,4}}+(?:{_KEY}:(?:[ ]++{_SCALAR})?|{_SCALAR}){_END}
         )
     )*+""",
@@ -211,7 +213,8 @@ class _Exact:
                 raise ValueError("can't be a key")
             return scalars.as_key(scalars.resolve(target.text, target.tag, plain=target.plain))
         except ValueError as error:
-            raise self.error("invalid-yaml", f"{target.text[:40] or 'This'!r} {error}.", node, "Quote it.") from error
+            shown = repr(target.text[:40]) if target.kind is Kind.SCALAR else f"A {target.kind}"
+            raise self.error("invalid-yaml", f"{shown} {error}.", node, "Write a key of text.") from error
 
     def error(self, rule: str, what: str, node: Node, remedy: str = "Write it out.") -> ManifestError:
         place = f"{self.file}:{self.first_line + node.line}"

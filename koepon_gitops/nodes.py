@@ -77,22 +77,19 @@ def decode(data: bytes, file: str) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise _not_text(data, error.start, file, f"byte 0x{data[error.start]:02x} is not UTF-8") from error
+        what = f"This is not UTF-8: byte 0x{data[error.start]:02x}."
+        raise _not_text(data, error.start, file, what, "Save the file as UTF-8.") from error
     text = text.removeprefix(BYTE_ORDER_MARK)
     if (bad := _UNPRINTABLE.search(text)) is not None:
         at = len(text[: bad.start()].encode())
-        raise _not_text(data, at, file, f"character U+{ord(bad[0]):04X} is not allowed in YAML")
+        what = f"YAML does not allow the character U+{ord(bad[0]):04X}."
+        raise _not_text(data, at, file, what, "Remove it, or write it as an escape in double quotes.")
     return text
 
 
-def _not_text(data: bytes, at: int, file: str, what: str) -> ManifestError:
+def _not_text(data: bytes, at: int, file: str, what: str, remedy: str) -> ManifestError:
     line = data.count(b"\n", 0, at) + 1
-    return ManifestError(
-        "manifests/encoding",
-        f"This is not UTF-8 text: {what}.",
-        where=f"{file}:{line}",
-        remedy="Save the file as UTF-8.",
-    )
+    return ManifestError("manifests/encoding", what, where=f"{file}:{line}", remedy=remedy)
 
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -141,21 +138,21 @@ def parse(text: str, file: str, first_line: int = 1) -> Node | None:
 
     Raises ManifestError manifests/{invalid-yaml,too-deep} with the line.
     """
-    builder = _Builder(file, first_line)
+    builder = _Builder(text, file, first_line)
     try:
         loader = yaml.CSafeLoader(text)
         while (event := loader.get_event()) is not None and not isinstance(event, yaml.StreamEndEvent):
             builder.take(event)
     except yaml.YAMLError as error:
-        raise _invalid(error, file, first_line) from error
+        raise _invalid(error, text, file, first_line) from error
     return builder.root
 
 
 class _Builder:
     """Puts events together into nodes with an explicit stack: depth is counted, never recursed into."""
 
-    def __init__(self, file: str, first_line: int) -> None:
-        self.file, self.first_line = file, first_line
+    def __init__(self, text: str, file: str, first_line: int) -> None:
+        self.text, self.file, self.first_line = text, file, first_line
         self.root: Node | None = None
         self.documents = 0
         self.open: list[Node] = []
@@ -165,7 +162,7 @@ class _Builder:
         """One event of the stream."""
         match event:
             case yaml.ScalarEvent():
-                self.place(_scalar(event), event.anchor)
+                self.place(_scalar(event, self.text), event.anchor)
             case yaml.MappingStartEvent():
                 self.descend(_collection(Kind.MAPPING, event), event)
             case yaml.SequenceStartEvent():
@@ -207,8 +204,11 @@ class _Builder:
         return ManifestError(f"manifests/{rule}", what, where=place, remedy=remedy)
 
 
-def _scalar(event: yaml.ScalarEvent) -> Node:
+def _scalar(event: yaml.ScalarEvent, text: str) -> Node:
     start = event.start_mark
+    plain = event.implicit[0]
+    if plain and text[start.index : start.index + 1] in ("!", "&") and _NOT_PLAIN.match(text, start.index):
+        plain = False
     return Node(
         Kind.SCALAR,
         start.index,
@@ -218,8 +218,12 @@ def _scalar(event: yaml.ScalarEvent) -> Node:
         text=event.value,
         tag=event.tag or "",
         style=event.style or "",
-        plain=event.implicit[0],
+        plain=plain,
     )
+
+
+_NOT_PLAIN = re.compile(r"(?:&\S+(?:\s|#[^\n]*)+)?!\s")
+"""The tag `!` says that what follows is text; libyaml drops it."""
 
 
 def _collection(kind: Kind, event: yaml.Event) -> Node:
@@ -228,11 +232,11 @@ def _collection(kind: Kind, event: yaml.Event) -> Node:
     return Node(kind, start.index, event.end_mark.index, start.line, start.column, flow=flow)
 
 
-def _invalid(error: yaml.YAMLError, file: str, first_line: int) -> ManifestError:
+def _invalid(error: yaml.YAMLError, text: str, file: str, first_line: int) -> ManifestError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or error).splitlines()[0]
     context = getattr(error, "context", None)
-    tab = "'\\t'" in problem
+    tab = mark is not None and text[mark.index : mark.index + 1] == "\t"
     return ManifestError(
         "manifests/invalid-yaml",
         f"This is not YAML: {f'{context}, ' if context else ''}{problem}.",

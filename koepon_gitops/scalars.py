@@ -25,6 +25,7 @@ _WORDS: dict[str, Scalar] = {
 _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SIGNED_BINARY = re.compile(r"0b([-+][01]+)")
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9].*)?")
 _MAX_INT64, _MIN_INT64, _MAX_UINT64 = 2**63 - 1, -(2**63), 2**64 - 1
 _MAX_DIGITS = 70
 """More digits than any 64-bit number has in base 2; longer ones are floats or text."""
@@ -38,8 +39,10 @@ def resolve(text: str, tag: str, *, plain: bool) -> Scalar:
     if tag in ("", "!"):
         return _implicit(text) if plain else text
     match tag.removeprefix(_TAG) if tag.startswith(_TAG) else "":
-        case "str" | "timestamp":
+        case "str":
             return text
+        case "timestamp":
+            return _timestamp(text)
         case "binary":
             return _binary(text)
         case "bool" | "int" | "float" | "null" as name:
@@ -91,6 +94,13 @@ def _binary(text: str) -> str:
         return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True).decode(errors="replace")
     except binascii.Error as error:
         raise ValueError("is not base64") from error
+
+
+def _timestamp(text: str) -> str:
+    """Kept as it is written once it looks like one."""
+    if not _TIMESTAMP.fullmatch(text):
+        raise ValueError("is not of type timestamp")
+    return text
 
 
 def _tagged(text: str, name: str) -> Scalar:

@@ -67,7 +67,6 @@ def test_a_missing_key_becomes_a_line_after_the_last_entry() -> None:
         ("---\na: b\n---\n# nothing\n", ("c",), "d", "---\na: b\nc: d\n---\n# nothing\n"),
         ("a: b\n", ("no",), "yes", 'a: b\n"no": "yes"\n'),
         ("a: >-\n  x\nb: old\n  lines\nc: 'd\n  e'\n", ("b",), "new", "a: >-\n  x\nb: new\nc: 'd\n  e'\n"),
-        ("a: |\n  b", ("c",), "d", "a: |\n  b\nc: d"),
     ],
 )  # fmt: skip
 def test_forms(before: str, path: Path, value: str, after: str) -> None:
@@ -112,6 +111,7 @@ def test_what_stays_text_is_not(value: str) -> None:
         ("a: |\n  b\n", ("a",)),
         ("a: >-\n  b\n", ("a",)),
         ("a: !!int 12\n", ("a",)),
+        ("a: |\n  b", ("c",)),
         ("a: [\n", ("a",)),
         ("a: b\na: c\n", ("a",)),
         ("a: \x00\n", ("a",)),

@@ -135,8 +135,10 @@ class Files:
             if kind is Kind.LINK:
                 target = self.link(name)
                 links.append(name)
-                if target.startswith("/") or len(links) > MOST_LINKS:
+                if target.startswith("/"):
                     raise _outside(path, links)
+                if len(links) > MOST_LINKS:
+                    raise _endless(path, links)
                 pending += target.split("/")[::-1]
                 kind = Kind.FOLDER
             elif kind is Kind.OTHER:
@@ -221,6 +223,14 @@ def _outside(path: str, links: list[str]) -> ManifestError:
         "tree/outside-root",
         f"{path} leaves the repository{through}.",
         remedy="Refer to a file inside the repository, with a relative path.",
+    )
+
+
+def _endless(path: str, links: list[str]) -> ManifestError:
+    return ManifestError(
+        "tree/outside-root",
+        f"{path} leads nowhere: the link {links[-1]} is one of more than {MOST_LINKS}, or of a loop.",
+        remedy="Refer to the file itself.",
     )
 
 

@@ -105,19 +105,20 @@ class Repository:
 
     def _subtree(self, revision: str) -> str:
         tree = self.tree(revision)
-        return self.tree(f"{tree}:{self._prefix}") if self._prefix else tree
+        if not self._prefix:
+            return tree
+        folder = self._prefix.removesuffix("/")
+        outcome = self._git.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", f"{tree}:{folder}")
+        if outcome.status:
+            raise _no_such_file(revision, folder)
+        return outcome.output.decode().strip()
 
     def read(self, revision: str, path: str) -> bytes:
         """The content of one file of a commit (or tree id). Raises RequestError repository/unknown-path."""
         name = f"{self.tree(revision)}:{self._inside(path)}"
         outcome = self._git.attempt("cat-file", "blob", name)
         if outcome.status:
-            raise RequestError(
-                "repository/unknown-path",
-                f"{harmless.exact(revision)} has no such file.",
-                where=harmless.exact(path),
-                remedy="Check the path; it is relative to the root.",
-            )
+            raise _no_such_file(revision, path)
         return outcome.output
 
     def blobs(self, ids: Iterable[str]) -> Mapping[str, bytes]:
@@ -279,6 +280,11 @@ class Repository:
 
 _ID = re.compile("[0-9a-f]{40}")
 _RAW = ("-z", "--raw", "--no-abbrev", "--no-renames")
+
+
+def _no_such_file(revision: str, path: str) -> RequestError:
+    what, where = f"{harmless.exact(revision)} has no such file.", harmless.exact(path)
+    return RequestError("repository/unknown-path", what, where=where, remedy="Check the path and the commit.")
 
 
 def _not_found(root: Path) -> RequestError:

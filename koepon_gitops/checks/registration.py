@@ -1,0 +1,65 @@
+"""What a check is: a function over all objects of a cluster, whose docstring is what people read about it."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from koepon_gitops.model import Finding, Manifest, Rule, Severity
+
+REGISTERED: "list[Check]" = []
+"""Every function under `@check`, in the order of import."""
+
+
+class Fault(NamedTuple):
+    """What a check finds: the object to mend, a sentence about it, and the field (`spec.replicas`) if it is one."""
+
+    manifest: Manifest
+    message: str
+    field: str = ""
+
+
+class Check:
+    """A registered check. Calling it gives findings that carry its rule."""
+
+    def __init__(self, rule: Rule, predicate: Callable[[Sequence[Manifest]], Iterator[Fault]]) -> None:
+        self.rule, self._predicate = rule, predicate
+        self.__doc__ = predicate.__doc__
+
+    def __call__(self, manifests: Sequence[Manifest]) -> Iterator[Finding]:
+        """What is wrong with the objects of one cluster."""
+        for fault in self._predicate(manifests):
+            yield Finding(
+                rule=self.rule.id,
+                severity=self.rule.severity,
+                requirement=self.rule.requirement,
+                application=fault.manifest.application,
+                object=fault.manifest.id,
+                field=fault.field,
+                message=fault.message,
+                remedy=self.rule.remedy,
+            )
+
+
+def check(
+    *, requirement: str, remedy: str, severity: Severity = Severity.ERROR
+) -> Callable[[Callable[[Sequence[Manifest]], Iterator[Fault]]], Check]:
+    """Make a check of a function. The first line of its docstring is the rule's title, the rest is the reason.
+
+    The rule is named like the function (`pod_disruption_budget`: pod-disruption-budget) and written in its module.
+    """
+
+    def register(predicate: Callable[[Sequence[Manifest]], Iterator[Fault]]) -> Check:
+        title, _, reason = (inspect.getdoc(predicate) or "").partition("\n")
+        rule = Rule(
+            id=predicate.__name__.replace("_", "-"),
+            title=title.removesuffix("."),
+            requirement=requirement,
+            reason=" ".join(reason.split()),
+            remedy=remedy,
+            severity=severity,
+            file=f"{predicate.__module__.replace('.', '/')}.py",
+        )
+        REGISTERED.append(registered := Check(rule, predicate))
+        return registered
+
+    return register

@@ -15,12 +15,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, ValidationError
 
-from koepon_gitops import manifests, nodes
+from koepon_gitops import manifests, nodes, places
 from koepon_gitops.errors import ManifestError
 from koepon_gitops.model import Finding, ObjectId, Severity, Value, Waived
 
@@ -102,13 +103,13 @@ def load(file: Path, root: Path) -> Waivers:
 
 def _read(text: bytes, path: str) -> Waivers:
     data = manifests.read_data(text, path)
-    written = data.get("waivers") if isinstance(data, dict) else data
+    written = data.get("waivers") if isinstance(data, dict) else None
     if data is None or data == {"waivers": None}:
         return Waivers(path=path)
     if not isinstance(written, list) or len(data) > 1:
         return Waivers(path=path, findings=(_invalid(path, 1, "The file has to hold one list, named `waivers`."),))
     entries, findings = [], []
-    for line, entry in zip(_lines(text, path), written, strict=True):
+    for line, entry in zip(chain(_lines(text, path), repeat(1)), written, strict=False):
         try:
             entries.append((line, Waiver.model_validate(entry)))
         except ValidationError as error:
@@ -117,11 +118,11 @@ def _read(text: bytes, path: str) -> Waivers:
 
 
 def _lines(text: bytes, path: str) -> Iterator[int]:
-    """The line on which each entry begins."""
+    """The line on which each entry begins; fewer than there are entries when merge keys hide where they come from."""
     for document in nodes.documents(nodes.decode(text, path), path):
-        if (root := nodes.parse(document.text, path)) is not None:
-            for _key, entries in root.entries:
-                yield from (1 + document.line + entry.line for entry in entries.children)
+        root = nodes.parse(document.text, path)
+        if root is not None and (entries := places.child(root, "waivers")) is not None:
+            yield from (1 + document.line + entry.line for entry in entries.children)
 
 
 def _sentence(problem: Any) -> str:
@@ -131,6 +132,8 @@ def _sentence(problem: Any) -> str:
         return f"The waiver has no {key}."
     if problem["type"] == "extra_forbidden":
         return f"The waiver has a key that means nothing: {key}."
+    if problem["type"] == "string_too_short":
+        return f"The waiver's {key} is empty."
     if not key:
         return "The waiver is not a mapping."
     return f"The waiver's {key} can't be used: {problem['msg'].removeprefix('Value error, ')}."

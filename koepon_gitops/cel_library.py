@@ -103,50 +103,39 @@ MATCHES = "__matches"
 
 @lru_cache(maxsize=65536)
 def _is_match(text: str, pattern: str) -> bool:
-    result = _matcher().eval(data={"text": text, "pattern": pattern})
-    if result.type() == engine.Type.ERROR:
-        raise ValueError(str(result.value()))
-    return bool(result.value())
+    return bool(_searched("text.matches(pattern)", text, pattern))
 
 
 def _find(text: str, pattern: str) -> str:
-    found = _matches(text, pattern)
-    return found[0] if found else ""
+    return str(_searched("regex.extract(text, pattern).orValue('')", text, _without_groups(pattern)))
 
 
 def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
-    found = _matches(text, pattern)
+    if _is_match("", pattern):
+        raise ValueError("a pattern that matches nothing at all is not supported in findAll")
+    found = list(_searched("regex.extractAll(text, pattern)", text, _without_groups(pattern)))
     return found if most < 0 else found[:most]
 
 
-def _matches(text: str, pattern: str) -> list[str]:
-    """Every match, by the engine's own regular expressions: Python's differ from Go's, and can take for ever."""
-    result = _searcher().eval(data={"text": text, "pattern": _without_groups(pattern)})
+def _searched(expression: str, text: str, pattern: str) -> Any:
+    """By the engine's own regular expressions: Python's differ from Go's, and can take for ever."""
+    result = _search(expression).eval(data={"text": text, "pattern": pattern})
     if result.type() == engine.Type.ERROR:
         raise ValueError(str(result.value()))
-    return list(result.plain_value())
+    return result.plain_value()
 
 
 @cache
-def _searcher() -> engine.Expression:
-    """`extractAll` gives the one group of a pattern, or the whole match when it has none."""
-    return _on_text().compile("regex.extractAll(text, pattern)")
-
-
-@cache
-def _matcher() -> engine.Expression:
-    return _on_text().compile("text.matches(pattern)")
-
-
-def _on_text() -> engine.Env:
+def _search(expression: str) -> engine.Expression:
     return engine.NewEnv(
         config=engine.NewEnvConfigFromYaml("extensions:\n- name: optional\n- name: regex\n"),
         variables={"text": engine.Type.STRING, "pattern": engine.Type.STRING},
-    )
+    ).compile(expression)
 
 
 @lru_cache(maxsize=256)
 def _without_groups(pattern: str) -> str:
+    """The pattern with its groups made anonymous: the engine gives the one group of a match, not the whole of it."""
     return _GROUP.sub(lambda match: "(?:" if match[1] else match[0], pattern)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_UP, Decimal, localcontext
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 type Value = Mapping[str, str]
 type Function = Callable[..., Any]
@@ -31,7 +31,10 @@ def _is(make: Function, *arguments: Any) -> bool:
 
 
 def quantity(text: str) -> Value:
-    """apimachinery `resource.ParseQuantity`: rounded up to a nano, at most 2^63-1."""
+    """apimachinery `resource.ParseQuantity`: rounded up to a nano, at most 2^63-1.
+
+    `isInteger` and `asInteger` are not to be had: to Kubernetes 1000m is no integer, though it equals 1.
+    """
     match = _QUANTITY.fullmatch(text)
     if not match or len(text) > 100:
         raise ValueError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
@@ -59,20 +62,16 @@ def _number(value: Value) -> Decimal:
     return Decimal(_text("quantity", value))
 
 
-def _integer(value: Value) -> int:
-    number = _number(value)
-    if number != int(number):
-        raise ValueError("cannot convert value to integer")
-    return int(number)
-
-
 def _added(value: Value, other: Value | int, sign: int = 1) -> Value:
     with localcontext(prec=400):
         return _of_number(_number(value) + sign * (other if isinstance(other, int) else _number(other)))
 
 
 def semver(text: str, normalize: bool = False) -> Value:
-    """Semantic Versioning 2.0. `normalize`: a leading v, leading zeros and missing parts are mended first."""
+    """Semantic Versioning 2.0. `normalize`: a leading v, leading zeros and missing parts are mended first.
+
+    What follows `+` does not count when versions are compared, and is dropped.
+    """
     if normalize:
         text = text.removeprefix("v")
         core = re.split("[-+]", text, maxsplit=1)[0]
@@ -80,7 +79,7 @@ def semver(text: str, normalize: bool = False) -> Value:
         text = ".".join((*parts, *["0"] * (3 - len(parts)))) + text[len(core) :]
     if not _SEMVER.fullmatch(text):
         raise ValueError(f"{text!r} is not a semantic version")
-    return {"semver": text}
+    return {"semver": text.partition("+")[0]}
 
 
 _PRE = r"(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -91,7 +90,7 @@ _SEMVER = re.compile(
 
 
 def _part(index: int, value: Value) -> int:
-    return int(_text("semver", value).split("-")[0].split("+")[0].split(".")[index])
+    return int(_text("semver", value).split("-")[0].split(".")[index])
 
 
 def _precedence(value: Value) -> tuple[Any, ...]:
@@ -167,37 +166,59 @@ def _masked(value: Value) -> Value:
 
 def url(text: str) -> Value:
     """Go's `url.ParseRequestURI`: with a scheme, or a path from the root."""
-    authority = _AUTHORITY.match(text)
-    if not _URL.fullmatch(text) or (authority and not _HOST.fullmatch(authority[1].rpartition("@")[2])):
+    match = _URL.fullmatch(text)
+    if not match or (match["host"] is not None and not _HOST.fullmatch(match["host"].rpartition("@")[2])):
         raise ValueError(f"URL parse error during conversion from string: {text!r}")
     return {"url": text}
 
 
-_URL = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9+.-]*:)(?:[^\x00-\x20\x7f%]|%[0-9A-Fa-f]{2})*| ")
-_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
-_HOST = re.compile(r"""(?:\[[0-9A-Fa-f:.]+(?:%25[^\]]+)?\]|[^\s<>"\\^`{|}\[\]:]*)(?::[0-9]*)?""")
+_URL = re.compile(
+    r"\*|(?=/|[A-Za-z][A-Za-z0-9+.-]*:)(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?(?://(?P<host>[^/?#\x00-\x1f\x7f]*))?"
+    r"(?P<path>(?:[^?#%\x00-\x1f\x7f]|%[0-9A-Fa-f]{2})*)(?:\?(?P<query>[^#\x00-\x1f\x7f]*))?(?:#[^\x00-\x1f\x7f]*)?"
+)
+_HOST = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%25[^\]]+)?)\]"
+    r"""|(?P<name>[^\s<>"%\\^`{|}\[\]:]*))(?::(?P<port>[0-9]*))?"""
+)
 
 
-def _host(value: Value) -> tuple[str, str]:
-    """Name and port of a URL, empty when there is none."""
-    match = _AUTHORITY.match(_text("url", value))
-    host = match[1].rpartition("@")[2] if match else ""
-    name, colon, port = host.rpartition(":")
-    return (name.strip("[]"), port) if colon and port.isdecimal() else (host.rstrip(":").strip("[]"), "")
+def _part_of_url(name: str, value: Value) -> str:
+    match = _URL.fullmatch(_text("url", value))
+    return (match and match[name]) or ""
 
 
-def _whole_host(value: Value) -> str:
-    match = _AUTHORITY.match(_text("url", value))
-    return unquote(match[1].rpartition("@")[2]) if match else ""
+def _host(part: str, value: Value) -> str:
+    """`six`, `name` or `port` of the host."""
+    match = _HOST.fullmatch(_part_of_url("host", value).rpartition("@")[2])
+    return (match and match[part]) or ""
+
+
+def _escaped_path(value: Value) -> str:
+    """Go's `URL.EscapedPath`: as written if it could be, else escaped anew."""
+    path = _part_of_url("path", value)
+    if _part_of_url("scheme", value) and not path.startswith("/"):
+        return ""
+    return path if _VALID_PATH.fullmatch(path) else quote(unquote_to_bytes(path), safe="$&+,/:;=@-_.~")
+
+
+_VALID_PATH = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@\[\]/%-]*")
+
+
+def _query(value: Value) -> dict[str, list[str]]:
+    """Go's `url.ParseQuery`, which skips what has a semicolon or a bad escape."""
+    found: dict[str, list[str]] = {}
+    for pair in _part_of_url("query", value).split("&"):
+        if pair and ";" not in pair and not re.search("%(?![0-9A-Fa-f]{2})", pair):
+            name, _, text = pair.partition("=")
+            found.setdefault(unquote_plus(name), []).append(unquote_plus(text))
+    return found
 
 
 FUNCTIONS: Mapping[str, Function] = {
     "isQuantity(string) bool": partial(_is, quantity),
     "quantity(string) value": quantity,
-    "value.isInteger() bool": lambda value: _number(value) == int(_number(value)),
-    "value.asInteger() int": _integer,
     "value.asApproximateFloat() double": lambda value: float(_number(value)),
-    "value.sign() int": lambda value: int(_number(value) > 0) - int(_number(value) < 0),
+    "sign(value) int": lambda value: int(_number(value) > 0) - int(_number(value) < 0),
     "value.add(value) value": _added,
     "value.add(int) value": _added,
     "value.sub(value) value": partial(_added, sign=-1),
@@ -233,11 +254,11 @@ FUNCTIONS: Mapping[str, Function] = {
     "string(value) string": lambda value: _text("cidr" if "cidr" in value else "ip", value),
     "isURL(string) bool": partial(_is, url),
     "url(string) value": url,
-    "value.getScheme() string": lambda value: urlsplit(_text("url", value)).scheme,
-    "value.getHost() string": _whole_host,
-    "value.getHostname() string": lambda value: _host(value)[0],
-    "value.getPort() string": lambda value: _host(value)[1],
-    "value.getEscapedPath() string": lambda value: urlsplit(_text("url", value)).path,
-    "value.getQuery() map": lambda value: parse_qs(urlsplit(_text("url", value)).query, keep_blank_values=True),
+    "value.getScheme() string": lambda value: _part_of_url("scheme", value).lower(),
+    "value.getHost() string": lambda value: _part_of_url("host", value).rpartition("@")[2],
+    "value.getHostname() string": lambda value: _host("six", value) or _host("name", value),
+    "value.getPort() string": partial(_host, "port"),
+    "value.getEscapedPath() string": _escaped_path,
+    "value.getQuery() map": _query,
 }
 """Signature (parameters and result in CEL's words, `value` for any of these kinds) to what computes it."""

@@ -191,6 +191,6 @@ def _sentence(words: str) -> str:
     return _MISSING.sub(r"no such key: \1", text).removesuffix(".").strip()
 
 
-_NOISE = re.compile(r"^(?:[A-Z_]+: )+|<input>:|\[[A-Z_]+\]$")
+_NOISE = re.compile(r"^(?:[A-Z_]+: )+|<input>:-?\d+:-?\d+: | \(in container ''\)|\[[A-Z_]+\]$")
 _MISSING = re.compile(r'Key not found in map : "(.*)"')
 """Kubernetes' words for it are known to more people."""

@@ -125,9 +125,19 @@ def push(git: Plumbing, remote: str, commit: str, branch: str, expected: str) ->
         why = f"Commit {commit[:12]} does not stand on {expected[:12]}; pushing it would drop commits."
         raise RequestError("repository/not-a-fast-forward", why, remedy="Fetch, and make the commit anew.")
     lease = f"--force-with-lease={full}:{expected}"
-    outcome = git.attempt("push", "--porcelain", "--no-verify", lease, "--", remote, f"{commit}:{full}")
+    arguments = ("push", "--porcelain", "--no-verify", lease, "--", remote, f"{commit}:{full}")
+    outcome = git.attempt(*arguments, detached=_is_folder(git, remote))
     if outcome.status:
         _explain(git, remote, outcome, commit, full)
+
+
+def _is_folder(git: Plumbing, remote: str) -> bool:
+    """Whether the remote is a folder here. Its side of the push then runs as our child, and killed would leave locks.
+
+    Over a network the push stays in the foreground: ssh may have to ask for a passphrase.
+    """
+    url = git.attempt("remote", "get-url", "--push", "--", remote).output.decode(errors="replace").strip()
+    return url.startswith(("/", ".", "file://"))
 
 
 def _explain(git: Plumbing, remote: str, outcome: Outcome, commit: str, full: str) -> None:

@@ -1,7 +1,7 @@
 """Where git is started, and how: through GitPython, with everything switched off that a repository could make git run.
 
 No hook, pager, file-system monitor, garbage collection, `ext::` remote or prompt. The user's own settings (identity,
-credential helpers, ssh, proxies, `insteadOf`) stay, for a push needs them.
+stored credentials, ssh, proxies, `insteadOf`) stay, for a push needs them.
 """
 
 import os

@@ -1,0 +1,173 @@
+"""Every rule by its fixtures: tests/policies/<rule>/{pass,fail}-<what>.yaml, each a small cluster with its Namespaces.
+
+A fixture's first line says what it shows; `# finds: <message>` lines are all that the rule has to say about it.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from koepon_gitops import checks, evaluation, kustomize, manifests, policies, schemas
+from koepon_gitops.cache import Cache
+from koepon_gitops.model import Finding, Manifest, ObjectId, Rule
+from koepon_gitops.policies import PolicySet
+from koepon_gitops.schemas import Schemas
+from koepon_gitops.tree import Files
+from tests.trees import source
+
+ROOT = Path(__file__).parents[1]
+POLICIES = ROOT / "policies" / "admission"
+FIXTURES = Path(__file__).parent / "policies"
+CLUSTER = "cluster"
+
+INSTALLED = policies.load(POLICIES, ROOT)
+RULES = {rule.id: rule for rule in (*INSTALLED.rules, *checks.RULES)}
+FOUND = sorted(FIXTURES.glob("*/*.yaml"))
+PASSING = [fixture for fixture in FOUND if fixture.name.startswith("pass-")]
+FAILING = [fixture for fixture in FOUND if fixture.name.startswith("fail-")]
+
+
+@pytest.fixture(scope="module")
+def library() -> Schemas:
+    return schemas.load()
+
+
+def cluster(objects: list[dict[str, Any]]) -> list[Manifest]:
+    return [Manifest(application="web", cluster=CLUSTER, id=ObjectId.of(each), content=each) for each in objects]
+
+
+def read(fixture: Path) -> list[Manifest]:
+    return cluster(list(manifests.read(fixture.read_bytes(), fixture.name)))
+
+
+def judged(objects: list[Manifest], rules: PolicySet, library: Schemas) -> list[Finding]:
+    """What schemas, policies and checks say, as the pipeline asks them."""
+    judge = evaluation.Judge(library, rules, {CLUSTER: objects})
+    return [*judge.findings(objects), *checks.run(objects)]
+
+
+def expected(fixture: Path) -> list[str]:
+    prefix = "# finds: "
+    lines = fixture.read_text("utf-8").splitlines()
+    return sorted(line.removeprefix(prefix) for line in lines if line.startswith(prefix))
+
+
+def named(fixture: Path) -> str:
+    return f"{fixture.parent.name}/{fixture.stem}"
+
+
+@pytest.mark.parametrize("fixture", FOUND, ids=named)
+def test_a_rule_says_of_a_fixture_exactly_what_the_fixture_expects(fixture: Path, library: Schemas) -> None:
+    rule = RULES[fixture.parent.name]
+    findings = judged(read(fixture), INSTALLED, library)
+    mine = [finding for finding in findings if finding.rule == rule.id]
+
+    assert sorted(finding.message for finding in mine) == expected(fixture)
+    for finding in mine:
+        assert (finding.severity, finding.requirement, finding.remedy, finding.unchecked) == (
+            rule.severity,
+            rule.requirement,
+            rule.remedy,
+            False,
+        )
+    assert [finding for finding in findings if "/" in finding.rule] == [], "a schema or the pipeline itself objects"
+
+
+@pytest.mark.parametrize("fixture", FOUND, ids=named)
+def test_a_fixture_explains_itself(fixture: Path) -> None:
+    first, *rest = fixture.read_text("utf-8").splitlines()
+    assert first.startswith("# ") and not first.startswith("# finds:")
+    assert bool(expected(fixture)) == fixture.name.startswith("fail-")
+    assert [line for line in rest if "finds" in line and not line.startswith("# finds: ")] == []
+
+
+def test_every_rule_has_fixtures_and_every_fixture_a_rule() -> None:
+    assert {fixture.parent.name for fixture in PASSING} == set(RULES)
+    assert {fixture.parent.name for fixture in FAILING} == set(RULES)
+    assert set(FOUND) == {*PASSING, *FAILING} == {file for file in FIXTURES.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)
+def test_a_rule_tells_people_everything(rule: Rule) -> None:
+    assert all((rule.title, rule.requirement, rule.reason, rule.remedy))
+    assert (ROOT / rule.file).is_file()
+    assert not rule.title.endswith(".")
+    assert rule.reason.endswith(".") and rule.remedy.endswith(".")
+
+
+def expressions() -> Iterator[Any]:
+    for file in sorted(POLICIES.glob("*.yaml")):
+        policy, *_ = yaml.safe_load_all(file.read_text("utf-8"))
+        for index in range(len(policy["spec"]["validations"])):
+            yield pytest.param(file, index, id=f"{file.stem}-{index}")
+
+
+@pytest.mark.parametrize(("file", "index"), list(expressions()))
+def test_every_expression_of_a_policy_fails_a_fixture_by_itself(
+    file: Path, index: int, tmp_path: Path, library: Schemas
+) -> None:
+    """With no other expression in the policy, one fixture still finds all that it expects."""
+    policy, *bindings = yaml.safe_load_all(file.read_text("utf-8"))
+    policy["spec"]["validations"] = [policy["spec"]["validations"][index]]
+    (tmp_path / file.name).write_text(yaml.safe_dump_all([policy, *bindings], allow_unicode=True), "utf-8")
+    alone = policies.load(tmp_path)
+
+    assert any(
+        [finding.message for finding in judged(read(fixture), alone, library) if finding.rule == file.stem]
+        == expected(fixture)
+        for fixture in FAILING
+        if fixture.parent.name == file.stem
+    )
+
+
+type Objects = dict[str, dict[str, Any]]
+"""The objects of production by kind; one kind of which there are several is not mutated."""
+
+MUTATIONS: dict[str, Callable[[Objects], object]] = {
+    "hpa-bounds": lambda it: it["HorizontalPodAutoscaler"]["spec"].update(maxReplicas=12),
+    "image-pinned": lambda it: container(it).update(image="koepon/app:latest"),
+    "ingress-tls": lambda it: it["Ingress"]["spec"].pop("tls"),
+    "max-unavailable-zero": lambda it: it["Deployment"]["spec"].pop("strategy"),
+    "no-plain-secrets-in-env": lambda it: container(it)["env"].append({"name": "JWT_SECRET", "value": "correct-horse"}),
+    "pod-disruption-budget": lambda it: it["PodDisruptionBudget"]["spec"].update(maxUnavailable=0),
+    "probes": lambda it: container(it).pop("readinessProbe"),
+    "replicas": lambda it: it["Deployment"]["spec"].update(replicas=2),
+    "resources": lambda it: container(it)["resources"]["limits"].pop("memory"),
+    "restricted-security-context": lambda it: container(it)["securityContext"].pop("readOnlyRootFilesystem"),
+    "service-account": lambda it: pod(it).pop("automountServiceAccountToken"),
+    "topology-spread": lambda it: pod(it).pop("topologySpreadConstraints"),
+}
+"""For each rule one slip of the pen in production that it alone has to catch."""
+
+
+def pod(objects: Objects) -> dict[str, Any]:
+    return objects["Deployment"]["spec"]["template"]["spec"]
+
+
+def container(objects: Objects) -> dict[str, Any]:
+    return pod(objects)["containers"][0]
+
+
+@pytest.fixture(scope="module")
+def production() -> list[dict[str, Any]]:
+    """The namespace and the application as kustomize renders them."""
+    cache, files = Cache("renders", enabled=False), Files(ROOT)
+    folders = ("infrastructure/namespaces/production", "apps/koepon-app/overlays/production")
+    return [each for folder in folders for each in kustomize.build(source(folder), cache, files).objects]
+
+
+def test_production_is_clean(production: list[dict[str, Any]], library: Schemas) -> None:
+    assert judged(cluster(production), INSTALLED, library) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_slip_in_production_is_caught_by_its_rule_alone(
+    rule: str, production: list[dict[str, Any]], library: Schemas
+) -> None:
+    objects = copy.deepcopy(production)
+    MUTATIONS[rule]({each["kind"]: each for each in objects})
+    assert {finding.rule for finding in judged(cluster(objects), INSTALLED, library)} == {rule}

@@ -89,13 +89,13 @@ class Verdicts:
         self._named: dict[str, str] = {}
         self.uses_namespace = False
         """Whether an expression looks at `namespaceObject`."""
-        for index, variable in enumerate(policy.spec.variables):
-            self._compiled(variable.expression, (), "variables", index, "expression")
-            self._named[variable.name] = variable.expression
         self._conditions = [
             self._compiled(each.expression, ("BOOL",), "matchConditions", index, "expression")
             for index, each in enumerate(policy.spec.matchConditions)
         ]
+        for index, variable in enumerate(policy.spec.variables):
+            self._compiled(variable.expression, (), "variables", index, "expression")
+            self._named[variable.name] = variable.expression
         self._rules = [self._rule(index, each) for index, each in enumerate(policy.spec.validations)]
         self._annotations = [
             self._compiled(

@@ -360,7 +360,6 @@ def test_every_binding_is_judged(tmp_path: Path, library: Schemas) -> None:
         (["object.missing == 1"], "Fail", ["expression 'object.missing == 1' resulted in error: no such key: missing"]),
         (["object.missing == 1"], "Ignore", []),
         (["object.missing == 1", "false"], "Fail", []),
-        (["variables.v == 'v'"], "Fail", ["refused"]),
         (["request.operation == 'CREATE' && oldObject == null"], "Fail", ["refused"]),
     ],
 )
@@ -368,9 +367,7 @@ def test_match_conditions(
     tmp_path: Path, library: Schemas, conditions: list[str], failure: str, found: list[str]
 ) -> None:
     written_conditions = [{"name": f"c{index}", "expression": text} for index, text in enumerate(conditions)]
-    variables = [{"name": "v", "expression": "'v'"}]
-    spec = {"matchConditions": written_conditions, "failurePolicy": failure, "variables": variables}
-    assert said(library, tmp_path, REFUSED, **spec) == found
+    assert said(library, tmp_path, REFUSED, matchConditions=written_conditions, failurePolicy=failure) == found
 
 
 @pytest.mark.parametrize(
@@ -424,7 +421,7 @@ def test_variables_are_lazy_and_see_earlier_ones(tmp_path: Path, library: Schema
 
 def test_the_request_and_the_namespace(tmp_path: Path, library: Schemas) -> None:
     expression = (
-        "request.kind == {'group': 'apps', 'version': 'v1', 'kind': 'Deployment'}"
+        "request.kind.group == 'apps' && request.kind.version == 'v1' && request.kind.kind == 'Deployment'"
         " && request.resource.resource == 'deployments' && request.name == 'x' && request.namespace == 's'"
         " && namespaceObject.metadata.labels['env'] == 'production'"
         " && namespaceObject.metadata.labels['kubernetes.io/metadata.name'] == 's'"
@@ -466,6 +463,13 @@ def test_a_broken_audit_annotation_refuses_too(tmp_path: Path, library: Schemas)
         ({"validations": [{"expression": "authorizer.path('/').check('get').allowed()"}]}, "authorizer"),
         ({"matchConditions": [{"name": "c", "expression": "math.abs(1) == 1"}]}, "math"),
         ({"variables": [{"name": "v", "expression": "nothing"}]}, "nothing"),
+        (
+            {
+                "variables": [{"name": "v", "expression": "true"}],
+                "matchConditions": [{"name": "c", "expression": "variables.v"}],
+            },
+            "variables.v",
+        ),
         ({"auditAnnotations": [{"key": "k", "valueExpression": "1"}]}, "give a string"),
     ],
 )

@@ -132,8 +132,7 @@ def _satisfiable(budget: Budget, covered: Sequence[Workload]) -> Iterator[Fault]
     elif unscaled and not (budget.bound == "minAvailable" and isinstance(budget.value, int)):
         yield Fault(
             budget.manifest,
-            f"{unscaled} has no scale to reckon {budget} from, and then no pod is ever evicted; "
-            "only minAvailable with a number can be used",
+            f"{unscaled} has no scale to reckon {budget} from; only minAvailable with a number works",
             f"spec.{budget.bound}",
         )
     else:

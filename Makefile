@@ -38,12 +38,14 @@ $(UV):
 	@python3 -m venv .uv && .uv/bin/pip install --quiet uv==$(UV_VERSION) || { \
 	  echo "make: uv could not be installed: check that python3 has the venv module and that PyPI answers." >&2; exit 1; }
 
+# Compiled once here, modules need not be compiled by every command, whatever PYTHONDONTWRITEBYTECODE says.
 .venv/.synced: $(UV) pyproject.toml uv.lock
-	$(UV) sync --frozen
+	$(UV) sync --frozen --compile-bytecode
+	$(PYTHON) -m compileall -q koepon_gitops
 	@touch $@
 
 .venv-checkov/.synced: $(UV) pyproject.toml uv.lock
-	UV_PROJECT_ENVIRONMENT=.venv-checkov $(UV) sync --frozen --only-group checkov
+	UV_PROJECT_ENVIRONMENT=.venv-checkov $(UV) sync --frozen --compile-bytecode --only-group checkov
 	@touch $@
 
 clean: ## remove the environments; caches outside the work tree stay

@@ -1,6 +1,7 @@
 """A copy of production to play with: this repository with a remote on disk, and moto's server as ECR."""
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -24,12 +25,21 @@ class Ecr:
     """moto's server on loopback, with one ECR repository, as the commands reach it by AWS_ENDPOINT_URL."""
 
     def __init__(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.url = f"http://{host}:{port}"
         urlopen(Request(f"{self.url}/moto-api/reset", method="POST")).close()  # noqa: S310 - loopback
-        self._client: Any = None
+        self._client: Any = boto3.client(
+            "ecr",
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id="sandbox",
+            aws_secret_access_key="sandbox",  # noqa: S106 - opens nothing
+        )
+        self._released: set[str] = set()
+        self._client.create_repository(repositoryName=REPOSITORY)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -45,16 +55,10 @@ class Ecr:
 
     def release(self, name: str) -> str:
         """Push and scan an image; the commit it stands for is the sha-1 of `name`."""
-        if self._client is None:
-            self._client = boto3.client(
-                "ecr",
-                region_name=REGION,
-                endpoint_url=self.url,
-                aws_access_key_id="sandbox",
-                aws_secret_access_key="sandbox",  # noqa: S106 - opens nothing
-            )
-            self._client.create_repository(repositoryName=REPOSITORY)
         commit = sha1(name.encode(), usedforsecurity=False).hexdigest()
+        if commit in self._released:
+            return commit
+        self._released.add(commit)
         blob = "application/vnd.oci.image.config.v1+json"
         manifest = {
             "schemaVersion": 2,

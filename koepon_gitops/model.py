@@ -15,7 +15,7 @@ type Json = Mapping[str, Any]
 class Value(BaseModel):
     """A frozen value; unknown fields are refused, so that a misspelt key in a data file is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Severity(StrEnum):

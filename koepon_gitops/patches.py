@@ -52,7 +52,7 @@ class Target:
             ("namespace", {subject.id.namespace} if not subject.moved else {}),
         ):
             pattern = self.fields.get(name, "")
-            if pattern and values and not any(_matches(pattern, each) for each in values):
+            if pattern and values and not any(matches(pattern, each) for each in values):
                 return False
         metadata = part(subject.content, "metadata")
         return _labelled(self.fields.get("labelSelector", ""), part(metadata, "labels")) and _labelled(
@@ -60,8 +60,11 @@ class Target:
         )
 
 
-def _matches(pattern: str, value: str) -> bool:
-    """Only patterns of names, `.*` and alternatives are evaluated: a pull request writes them."""
+def matches(pattern: str, value: str) -> bool:
+    """kustomize's regular expressions over whole names; True for those not evaluated here.
+
+    Only names, `.*` and alternatives are: a pull request writes them, and others could take Python's matcher for ever.
+    """
     if not _SIMPLE.fullmatch(pattern) or pattern.count("*") > 2:
         return True
     try:

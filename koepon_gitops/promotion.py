@@ -148,7 +148,7 @@ def _message(application: str, environment: str, switches: Iterable[Switch], lif
 
 def _landed(target: Promotable, environment: str, switches: Iterable[Switch], proof: Proof) -> str:
     first = next(iter(switches))
-    objects = ", ".join(str(change.object) for change in proof.difference.changes)
+    objects = ", ".join(f"{each.object} of {each.application}" for each in proof.difference.changes)
     option = f" --app {target.name}"
     return "\n".join(
         (

@@ -1,5 +1,6 @@
 """The proof that a change of images does what it says: rendered before and after, compared, and validated."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -80,11 +81,14 @@ def _check_intended(change: Change, switches: Sequence[Switch], tree: Sequence[R
         if change.application in _applications(switch, tree)
     }
     for field in change.fields:
-        if field.field.endswith(".image") and pairs.get(str(field.before)) == field.after:
+        if _CONTAINER_IMAGE.search(field.field) and pairs.get(str(field.before)) == field.after:
             continue
         raise _other(change, f"{field.field} from {field.before!r} to {field.after!r}")
     if not change.fields:
         raise _other(change, "the whole object")
+
+
+_CONTAINER_IMAGE = re.compile(r"\.(?:init|ephemeral)?[cC]ontainers\[[^]]+\]\.image$")
 
 
 def _other(change: Change, what: str) -> RequestError:

@@ -170,13 +170,7 @@ class Renderer:
         """Applications no other one syncs, as objects: a person applies them once, so they are checked too."""
         covered = frozenset().union(*(self._covered(each) for each in known.values()))
         return {
-            name: Manifest(
-                application=application.name,
-                cluster=IN_CLUSTER,
-                id=ObjectId.of(application.content),
-                content=application.content,
-                files=(application.file,),
-            )
+            name: _applied_by_hand(application)
             for name, application in written.items()
             if name in known and application.file not in covered and application.content
         }
@@ -221,6 +215,18 @@ def _manifests(application: Application, rendering: Rendering) -> Iterator[Manif
             content=content,
             files=rendering.files,
         )
+
+
+def _applied_by_hand(application: Application) -> Manifest:
+    content = {**application.content}
+    content["metadata"] = {**content["metadata"], "namespace": application.namespace}
+    return Manifest(
+        application=application.name,
+        cluster=IN_CLUSTER,
+        id=ObjectId.of(content),
+        content=content,
+        files=(application.file,),
+    )
 
 
 def _not_rendered(application: Application, source: Source, reason: str) -> Finding:

@@ -151,7 +151,7 @@ def _message(application: str, environment: str, current: Deployment, goal: Depl
 def _landed(
     application: str, environment: str, current: Deployment, goal: Deployment, proof: Proof, fresh: Sequence[Finding]
 ) -> str:
-    objects = ", ".join(str(change.object) for change in proof.difference.changes)
+    objects = ", ".join(f"{each.object} of {each.application}" for each in proof.difference.changes)
     warnings = [f"  new     {finding.severity}: {finding.rule}: {finding.message}" for finding in fresh]
     return "\n".join(
         (

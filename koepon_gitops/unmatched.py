@@ -6,6 +6,7 @@ from typing import Any
 
 from koepon_gitops.errors import ManifestError
 from koepon_gitops.model import Image, Json
+from koepon_gitops.patches import matches
 from koepon_gitops.prescan import Closure, Kustomization
 from koepon_gitops.tree import Files
 
@@ -110,12 +111,7 @@ def _selects(target: Json, content: Json, affixes: _Affixes) -> bool:
 
 
 def _matches(pattern: Any, value: str) -> bool:
-    if not pattern:
-        return True
-    try:
-        return re.fullmatch(str(pattern), value) is not None
-    except re.error:
-        return True
+    return not pattern or matches(str(pattern), value)
 
 
 def _labelled(selector: Any, labels: Any) -> bool:

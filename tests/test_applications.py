@@ -18,7 +18,7 @@ KUSTOMIZED = {
 
 def test_one_application(tmp_path: Path) -> None:
     web = rendered(write(tmp_path, {**KUSTOMIZED, "clusters/a/web.yaml": application()}))["web"]
-    assert objects(web) == ["ConfigMap settings", "Deployment web", "Application web"]
+    assert objects(web) == ["ConfigMap settings", "Deployment web", "Application argocd/web"]
     assert (web.application.cluster, web.application.destination_namespace) == ("in-cluster", "web")
     assert (web.application.file, web.application.line) == ("clusters/a/web.yaml", 1)
     assert not web.findings
@@ -39,7 +39,7 @@ def test_an_app_of_apps_declares_what_it_renders_to(tmp_path: Path) -> None:
     }
     tree = rendered(write(tmp_path, files), clusters=".")
     assert list(tree) == ["live-web", "root"]
-    assert objects(tree["root"]) == ["Application live-web", "Application root"]
+    assert objects(tree["root"]) == ["Application live-web", "Application argocd/root"]
     assert objects(tree["live-web"]) == ["ConfigMap settings", "Deployment web"]
 
 
@@ -119,7 +119,7 @@ def test_several_sources_and_a_reference(tmp_path: Path) -> None:
         """
     files = {**KUSTOMIZED, "plain/one.yaml": CONFIG_MAP.replace("settings", "one"), "clusters/many.yaml": text}
     many = rendered(write(tmp_path, files))["many"]
-    assert objects(many) == ["ConfigMap settings", "Deployment web", "ConfigMap one", "Application many"]
+    assert objects(many) == ["ConfigMap settings", "Deployment web", "ConfigMap one", "Application argocd/many"]
     assert [finding.message for finding in many.findings] == [
         "https://charts.example redis was not rendered: it is a chart of another repository.",
         f"{REPOSITORY} apps/web was not rendered: it follows v1.0, and this tree becomes main.",

@@ -37,7 +37,7 @@ def application(name: str = "web", path: str = "apps/web", *, extra: str = "", s
     more = "".join(f"  {line}\n" for line in dedent(extra).strip().splitlines())
     return (
         f"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: {name}\n{more}"
-        f"spec:\n  source:\n    repoURL: {REPOSITORY}\n    path: {path}\n{inner}"
+        f"spec:\n  project: default\n  source:\n    repoURL: {REPOSITORY}\n    path: {path}\n{inner}"
         "  destination: {name: in-cluster, namespace: web}\n"
     )
 

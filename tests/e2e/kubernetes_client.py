@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-TOKEN = "loopback-only"  # noqa: S105 - the server listens on loopback and dies with the test run
+TOKEN = "loopback-only"
 
 
 @dataclass(frozen=True)

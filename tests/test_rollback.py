@@ -1,0 +1,153 @@
+"""`rollback` on real git and real kustomize: what comes back, what stays out, what does not stop an emergency."""
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from koepon_gitops import rollback
+from koepon_gitops.errors import GitOpsError
+from tests.world import DEPLOYMENT, FIRST, NOW, POLICY, World, ecr, world
+
+__all__ = ["ecr", "world"]
+
+
+def released(world: World, *names: str) -> list[str]:
+    """Releases that were promoted to production one after another."""
+    shas = [world.ecr.release(name) for name in names]
+    for sha in shas:
+        world.promote(sha)
+        world.promote(sha)
+    return shas
+
+
+def refusal(world: World, **options: object) -> str:
+    before = world.tip
+    with pytest.raises(GitOpsError) as caught:
+        world.rollback(**options)  # type: ignore[arg-type]
+    assert world.tip == before
+    return f"{caught.value.exit_code} {caught.value.rule} {caught.value}"
+
+
+def test_production_and_dr_go_back_and_staging_stays(world: World, snapshot: SnapshotAssertion) -> None:
+    good, bad = released(world, "good", "bad")
+    before = world.remote.git("rev-parse", "main~1^{tree}")
+    outcome = world.rollback()
+    assert [world.runs(each) for each in ("staging", "production", "dr")] == [bad, good, good]
+    assert outcome.text.replace(outcome.commit, "<commit>") == snapshot
+    message = world.remote.git("show", "--no-patch", "--format=%B", outcome.commit)
+    assert message.replace(world.remote.git("rev-parse", "main~1"), "<promotion>") == snapshot
+    assert world.remote.git("rev-parse", "main^{tree}") == before
+
+
+def test_what_was_rolled_back_stays_out_until_somebody_says_why(world: World, snapshot: SnapshotAssertion) -> None:
+    _good, bad = released(world, "fine", "faulty")
+    commit = world.rollback().commit
+    with pytest.raises(GitOpsError) as caught:
+        world.promote(bad, "production")
+    assert str(caught.value).replace(commit, "<commit>") == snapshot
+    world.promote(bad, "production", lift_quarantine="the database was to blame")
+    assert world.runs("production") == bad
+
+
+def test_a_hand_made_revert_counts_as_well(world: World) -> None:
+    good, bad = released(world, "right", "wrong")
+    world.clone.git("revert", "--no-edit", "HEAD")
+    world.clone.push()
+    assert world.runs("production") == good
+    with pytest.raises(GitOpsError, match="was rolled back by commit"):
+        world.promote(bad, "production")
+
+
+def test_twice_in_a_row_passes_over_what_was_bad(world: World) -> None:
+    released(world, "one", "two")
+    assert [world.rollback() and world.runs("production") for _ in range(2)][-1] == FIRST
+    assert "rollback/nothing" in refusal(world)
+
+
+def test_to_a_version_by_name(world: World, snapshot: SnapshotAssertion) -> None:
+    oldest, middle, newest = released(world, "oldest", "middle", "newest")
+    assert refusal(world, to="abc") == snapshot(name="short")
+    assert refusal(world, to="0" * 40) == snapshot(name="never ran")
+    world.rollback(to=oldest[:8])
+    assert world.runs("production") == oldest
+    assert world.rollback(to=oldest).text == f"production already runs {oldest}. Nothing was changed."
+    assert refusal(world, to=newest) == snapshot(name="quarantined")
+    assert world.promote(middle, "staging").commit
+
+
+def test_unrelated_commits_in_between(world: World) -> None:
+    good, _bad = released(world, "before", "after")
+    kustomization = (world.clone.folder / "apps/web/production/kustomization.yaml").read_text()
+    edited = kustomization.replace("  - name: koepon/app", "  # a line next to it\n  - name: koepon/app")
+    world.edit({"apps/web/production/kustomization.yaml": edited.replace("# production", "# changed"), "note.txt": "x"})
+    world.rollback()
+    assert world.runs("production") == good
+    text = world.remote.git("show", "main:apps/web/production/kustomization.yaml")
+    assert "# a line next to it" in text
+    assert "# changed" in text
+
+
+def test_an_edit_by_hand_is_a_deployment_too(world: World) -> None:
+    kustomization = (world.clone.folder / "apps/web/production/kustomization.yaml").read_text()
+    world.edit({"apps/web/production/kustomization.yaml": kustomization.replace(FIRST, "e" * 40)})
+    world.rollback()
+    assert world.runs("production") == FIRST
+
+
+def test_findings_that_were_there_do_not_stop_an_emergency(world: World) -> None:
+    good, _bad = released(world, "sound", "broken")
+    world.edit({"apps/web/base/deployment.yaml": DEPLOYMENT.replace("spec:", "spec:\n      replcias: 3", 1)})
+    assert world.rollback().exit_code == 0
+    assert world.runs("production") == good
+
+
+def test_a_freeze_and_a_dead_registry_do_not_either(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, _bad = released(world, "calm", "storm")
+    frozen = POLICY.replace("soak: 30", "freezes: [{reason: backup, from: '00:00', to: '23:59', timezone: Asia/Tokyo}]")
+    world.edit({"policies/promotion.yaml": frozen})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    world.rollback()
+    assert world.runs("production") == good
+
+
+def test_nothing_to_roll_back(world: World, snapshot: SnapshotAssertion) -> None:
+    assert refusal(world) == snapshot
+
+
+def test_a_dry_run(world: World, snapshot: SnapshotAssertion) -> None:
+    released(world, "was", "is")
+    before = world.tip
+    assert world.rollback(dry_run=True).text == snapshot
+    assert world.tip == before
+
+
+@pytest.mark.parametrize("environment", ["dr", "moon"])
+def test_environments_that_can_not_be_rolled_back(world: World, environment: str, snapshot: SnapshotAssertion) -> None:
+    assert refusal(world, environment=environment) == snapshot
+
+
+def test_staging_alone(world: World) -> None:
+    good, _bad = released(world, "stays", "goes")
+    world.rollback("staging")
+    assert world.runs("staging") == good
+
+
+def test_a_version_that_was_not_pinned(world: World, snapshot: SnapshotAssertion) -> None:
+    name = "apps/web/production/kustomization.yaml"
+    kustomization = (world.clone.folder / name).read_text()
+    world.edit(
+        {name: kustomization.partition("            digest")[0].rstrip().rpartition("\n    digest")[0] or kustomization}
+    )
+    lines = [line for line in kustomization.splitlines() if "digest" not in line]
+    world.edit({name: "\n".join(lines).replace(FIRST, "d" * 40) + "\n"})
+    world.edit({name: kustomization.replace(FIRST, "e" * 40)})
+    assert refusal(world).replace(world.remote.git("rev-parse", "main~1")[:12], "<commit>") == snapshot
+
+
+def test_a_shallow_clone(world: World, new_clone, snapshot: SnapshotAssertion) -> None:  # type: ignore[no-untyped-def]
+    released(world, "deep", "deeper")
+    shallow = new_clone("shallow", "--depth=1")
+    before = world.tip
+    with pytest.raises(GitOpsError) as caught:
+        rollback.rollback(shallow.folder, now=NOW)
+    assert (caught.value.exit_code, world.tip) == (2, before)
+    assert str(caught.value) == snapshot

@@ -1,6 +1,7 @@
 """`make demo`: three releases, one of them bad, through all three verbs, in a sandbox that is thrown away."""
 
 import sys
+import textwrap
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,7 +53,7 @@ def tell(story: Story, good: str, bad: str, mended: str) -> None:
     story.run("promote", mended)
     story.run("promote", mended)
     story.tell("What git remembers, newest first:")
-    print(story.sandbox.git("log", "--format=  %h %s", "origin/main"), flush=True)
+    print(textwrap.indent(story.sandbox.git("log", "--format=%h %s", "origin/main"), "  "), flush=True)
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """`promote` killed at any moment: the remote and the clone are as before, or it is completely done."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -38,10 +39,21 @@ def _start(world: World, sha: str) -> multiprocessing.Process:
 
 
 def _settle(world: World) -> None:
-    """Wait until the git that a killed promotion had started is done: it leaves no lock and no changed file."""
+    """Wait until no git that a killed promotion had started runs: it leaves no lock and no changed file."""
     deadline = time.monotonic() + 10
-    while list((world.clone.folder / ".git").rglob("*.lock")) or world.clone.git("status", "--porcelain"):
-        assert time.monotonic() < deadline, "a lock or a changed file stays"
+    while _running(world.clone.folder) or _running(world.remote.folder):
+        assert time.monotonic() < deadline, "a git that the killed promotion started still runs"
+    assert not list((world.clone.folder / ".git").rglob("*.lock"))
+    assert not world.clone.git("status", "--porcelain")
+
+
+def _running(folder: Path) -> bool:
+    """Whether some process works in a folder."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                return True
+    return False
 
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])

@@ -4,22 +4,20 @@ Matching follows apiserver `admission/plugin/policy/matching` and `webhook/predi
 object. Fields are named as in the API; unknown ones are refused.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
-from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from koepon_gitops.labels import Labels, LabelSelector, Text
 from koepon_gitops.model import Json, Value
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """The label that the API server gives every Namespace."""
 
-type Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 type Identifier = Annotated[str, StringConstraints(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 type Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
-type Labels = Mapping[str, str]
 
 
 class Request(NamedTuple):
@@ -50,48 +48,6 @@ class Match(Enum):
     """Yes, and the API server would convert the object to another version first."""
     UNKNOWN_NAMESPACE = auto()
     """It depends on the labels of a Namespace that the tree does not declare."""
-
-
-class Requirement(Value):
-    """One of a selector's `matchExpressions`."""
-
-    key: Text
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_its_values(self) -> Self:
-        if bool(self.values) != (self.operator in {"In", "NotIn"}):
-            raise ValueError("In and NotIn need values, Exists and DoesNotExist take none")
-        return self
-
-    def matches(self, labels: Labels) -> bool:
-        match self.operator:
-            case "Exists":
-                return self.key in labels
-            case "DoesNotExist":
-                return self.key not in labels
-            case "In":
-                return labels.get(self.key) in self.values
-            case "NotIn":
-                return labels.get(self.key) not in self.values
-
-
-class LabelSelector(Value):
-    """Everything it names has to hold; an empty one selects all."""
-
-    matchLabels: dict[str, str] = Field(default_factory=dict)
-    matchExpressions: tuple[Requirement, ...] = ()
-
-    @cached_property
-    def keys(self) -> frozenset[str]:
-        """The labels it asks for."""
-        return frozenset((*self.matchLabels, *(each.key for each in self.matchExpressions)))
-
-    def matches(self, labels: Labels) -> bool:
-        return all(labels.get(key) == value for key, value in self.matchLabels.items()) and all(
-            each.matches(labels) for each in self.matchExpressions
-        )
 
 
 class ResourceRule(Value):

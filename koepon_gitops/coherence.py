@@ -5,11 +5,12 @@ object that its schema (with `kubernetes.CONSTRAINTS`) accepts: types are right,
 be null.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from koepon_gitops.labels import selects
 from koepon_gitops.model import Json, Problem
 
 type Check = Callable[[Json], Iterable[Problem]]
@@ -45,27 +46,6 @@ def _workload(content: Json) -> Iterator[Problem]:
         yield _problem("spec.template.spec.activeDeadlineSeconds", "must not be set here")
     claims = {claim["metadata"]["name"] for _, claim in _each(spec.get("volumeClaimTemplates")) if claim}
     yield from _pod(pod, "spec.template.spec", claims)
-
-
-def selects(selector: Json, labels: Mapping[str, str]) -> bool:
-    """Whether a LabelSelector matches (apimachinery `LabelSelectorAsSelector`). An empty one matches everything."""
-    for name, value in (selector.get("matchLabels") or {}).items():
-        if name not in labels or (labels[name] or "") != (value or ""):
-            return False
-    return all(_meets(requirement, labels) for requirement in selector.get("matchExpressions") or ())
-
-
-def _meets(requirement: Json, labels: Mapping[str, str]) -> bool:
-    name, values = requirement["key"], requirement.get("values") or ()
-    match requirement["operator"]:
-        case "In":
-            return labels.get(name) in values
-        case "NotIn":
-            return labels.get(name) not in values
-        case "Exists":
-            return name in labels
-        case _:
-            return name not in labels
 
 
 def _deployment(content: Json) -> Iterator[Problem]:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from koepon_gitops.admission import LabelSelector
 from koepon_gitops.checks.registration import Fault, check
 from koepon_gitops.checks.workloads import Workload, environments, part, workloads
+from koepon_gitops.labels import LabelSelector
 from koepon_gitops.model import Manifest
 
 

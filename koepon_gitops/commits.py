@@ -5,11 +5,8 @@ from collections.abc import Iterable, Mapping
 from os import fsencode
 from pathlib import Path
 
-from koepon_gitops import harmless
 from koepon_gitops.errors import RequestError, UncheckableError
 from koepon_gitops.plumbing import Outcome, Plumbing
-
-_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
 def changed_tree(git: Plumbing, parent: str, changes: Mapping[str, bytes]) -> str:
@@ -79,48 +76,3 @@ def _not_committed(outcome: Outcome) -> RequestError | UncheckableError:
             remedy='Run `git config user.name "Your Name"` and `git config user.email you@example.com`.',
         )
     return UncheckableError("repository/git-failed", f"The commit can't be made: {outcome.reason}.")
-
-
-def reverted(git: Plumbing, commit: str, onto: str) -> str | None:
-    """The tree that `git revert commit` on top of `onto` would give, or None when nothing is left to undo.
-
-    A merge is undone as `git revert -m 1` does. Raises RequestError repository/conflict naming the files.
-    """
-    trees = git.run("rev-parse", "--verify", "--end-of-options", f"{onto}^{{tree}}").decode().strip()
-    outcome = git.attempt("merge-tree", "--write-tree", "-z", "--name-only", *_stand_ins(git, commit, onto))
-    tree, *rest = outcome.output.split(b"\0")
-    if outcome.status == 1:
-        files = sorted({path.decode(errors="replace") for path in rest[: rest.index(b"")]})
-        raise RequestError(
-            "repository/conflict",
-            f"Commit {commit[:12]} can't be undone by itself: later commits changed the same lines.",
-            where=harmless.sentence(", ".join(files)),
-            remedy="Undo the later commits first, or roll back by naming the version with --to.",
-        )
-    if outcome.status:
-        why = f"git can't undo commit {commit[:12]}: {outcome.reason}."
-        raise UncheckableError("repository/git-failed", why, remedy="git 2.38 or later is needed.")
-    return None if tree.decode() == trees else tree.decode()
-
-
-def _stand_ins(git: Plumbing, commit: str, onto: str) -> tuple[str, str]:
-    """Two commits whose merge is the revert: `merge-tree --merge-base` would do it alone, but is younger (git 2.40).
-
-    Both stand on the tree of `commit`; one has the tree of `onto`, the other that of the commit's first parent.
-    """
-    parents = git.run("rev-list", "--no-walk", "--parents", commit).decode().split()[1:]
-    before = f"{parents[0]}^{{tree}}" if parents else _EMPTY_TREE
-    base = _stand_in(git, f"{commit}^{{tree}}")
-    return _stand_in(git, f"{onto}^{{tree}}", base), _stand_in(git, before, base)
-
-
-def _stand_in(git: Plumbing, tree: str, *parents: str) -> str:
-    options = [word for parent in parents for word in ("-p", parent)]
-    return git.run("commit-tree", tree, *options, stdin=b"\n", environment=_NOBODY).decode().strip()
-
-
-_NOBODY = {
-    f"GIT_{role}_{part}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for part, value in (("NAME", "koepon_gitops"), ("EMAIL", "none@example.com"), ("DATE", "1000000000 +0000"))
-}

@@ -9,15 +9,10 @@ from typing import NamedTuple
 from koepon_gitops import messages
 from koepon_gitops.errors import RequestError
 from koepon_gitops.log import Change, Commit
-from koepon_gitops.messages import trailers, with_trailers
 from koepon_gitops.model import Image, Value
 from koepon_gitops.pins import images
+from koepon_gitops.prescan import NAMES
 from koepon_gitops.repository import Repository
-
-__all__ = ["Action", "Deployment", "Quarantine", "quarantine", "timeline", "trailers", "with_trailers"]
-
-KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-"""The names under which kustomize looks for its file."""
 
 
 class Action(StrEnum):
@@ -62,7 +57,7 @@ def timeline(repository: Repository, tip: str, file: str, image_name: str) -> tu
     Raises RequestError history/shallow when the clone is too shallow to tell.
     """
     folder = PurePosixPath(file).parent
-    names = dict.fromkeys((file, *(str(folder / name) for name in KUSTOMIZATIONS)))
+    names = dict.fromkeys((file, *(str(folder / name) for name in NAMES)))
     commits = repository.log(tip, names, first_parent=True)
     _check_depth(repository, (commit.id for commit in commits))
     pinned = _pinned(repository, (change for commit in commits for change in commit.changes))
@@ -113,7 +108,7 @@ def _action(given: Mapping[str, str], undone: str) -> Action:
 
 def _lowered(message: str) -> dict[str, str]:
     """The trailers, by their keys in lower case: git takes no notice of case, and people write them by hand."""
-    return {key.lower(): value for key, value in trailers(message).items()}
+    return {key.lower(): value for key, value in messages.trailers(message).items()}
 
 
 def _pinned(repository: Repository, changes: Iterable[Change]) -> Mapping[str, Mapping[str, Image]]:
@@ -228,4 +223,4 @@ def _moves(
 
 
 def _is_overlay(path: PurePosixPath, folders: Container[PurePosixPath]) -> bool:
-    return path.name in KUSTOMIZATIONS and path.parent in folders
+    return path.name in NAMES and path.parent in folders

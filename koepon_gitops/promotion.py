@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from koepon_gitops import changes, gates, history, overlays, proving, report
+from koepon_gitops import changes, gates, history, messages, overlays, proving, report
 from koepon_gitops.configuration import Configuration, load
 from koepon_gitops.errors import RequestError
 from koepon_gitops.gates import Promotable, PromotionPolicy, Running
@@ -143,7 +143,7 @@ def _message(application: str, environment: str, switches: Iterable[Switch], lif
     body = "\n".join(
         f"{each.overlay.folder}: {each.overlay.image.tag or 'untagged'} -> {each.image.tag}" for each in switches
     )
-    return history.with_trailers(subject, body, trailers)
+    return messages.with_trailers(subject, body, trailers)
 
 
 def _landed(target: Promotable, environment: str, switches: Iterable[Switch], proof: Proof) -> str:

@@ -99,10 +99,6 @@ class Repository:
         """
         trees.export(self._git, self._subtree(revision), folder)
 
-    def files_at(self, revision: str) -> tuple[str, ...]:
-        """The paths of all files of a commit (or tree id), sorted. Raises ManifestError repository/hostile-path."""
-        return tuple(sorted(entry.path for entry in trees.entries(self._git, self._subtree(revision))))
-
     def _subtree(self, revision: str) -> str:
         tree = self.tree(revision)
         if not self._prefix:
@@ -196,18 +192,7 @@ class Repository:
 
         Raises RequestError repository/{no-identity,not-a-file,invalid-message}.
         """
-        return self.commit_tree(self.changed_tree(parent, changes), parent, message)
-
-    def commit_tree(self, tree: str, parent: str, message: str) -> str:
-        """The id of a new commit of the tree id `tree` on top of `parent`. Raises as `commit` does."""
-        return commits.commit_tree(self._git, self.tree(tree), self.resolve(parent), message)
-
-    def reverted(self, commit: str, onto: str) -> str | None:
-        """The tree id that `git revert commit` on top of `onto` would give; None when nothing is left to undo.
-
-        A merge is undone as `git revert -m 1` does. Raises RequestError repository/conflict naming the files.
-        """
-        return commits.reverted(self._git, self.resolve(commit), self.resolve(onto))
+        return commits.commit_tree(self._git, self.changed_tree(parent, changes), self.resolve(parent), message)
 
     def push(self, commit: str, branch: str, expected: str) -> None:
         """Make `commit` the tip of the remote's branch if `expected` still is, and stands below it.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from koepon_gitops import changes, gates, history, manifests, overlays, proving, report, validation
+from koepon_gitops import changes, gates, history, manifests, messages, overlays, proving, report, validation
 from koepon_gitops.configuration import load
 from koepon_gitops.errors import RequestError
 from koepon_gitops.history import Deployment, Quarantine
@@ -145,7 +145,7 @@ def _message(application: str, environment: str, current: Deployment, goal: Depl
         "Koepon-Quarantine": current.image.tag,
     }
     subject = f"Roll {application} in {environment} back to {goal.image.tag[:12]}"
-    return history.with_trailers(subject, f"This reverts commit {current.commit}.", trailers)
+    return messages.with_trailers(subject, f"This reverts commit {current.commit}.", trailers)
 
 
 def _landed(

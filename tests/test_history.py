@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from koepon_gitops import history, pins
 from koepon_gitops.errors import ManifestError, RequestError
-from koepon_gitops.history import Action, Deployment, Quarantine, trailers, with_trailers
+from koepon_gitops.history import Action, Deployment, Quarantine
 from koepon_gitops.manifests import read_data
+from koepon_gitops.messages import trailers, with_trailers
 from koepon_gitops.model import Image
 from tests.conftest import Clone
 

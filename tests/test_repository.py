@@ -146,7 +146,6 @@ def test_nothing_the_tree_or_clone_brings_along_runs(clone: Clone, trap: Path, t
     commit = repository.commit(head, {"a": b"new\r\n", "c": b"$Id$"}, "Change")
     assert repository.read(commit, "a") == b"new\r\n"
     assert repository.log(commit, ["a"])
-    assert repository.reverted(commit, commit) == repository.tree(head)
     repository.push(commit, "main", tip)
     assert not trap.exists()
 
@@ -171,7 +170,6 @@ def test_files_are_exported_byte_for_byte(clone: Clone, trap: Path, tmp_path: Pa
     assert (out / "run").stat().st_mode & 0o111
     assert not (out / "a").stat().st_mode & 0o111
     assert list((out / "module").iterdir()) == []
-    assert set(clone.repository.files_at("HEAD")) >= {"a", "folder/b", "link", "run", odd, ".gitattributes"}
 
 
 def tree_of(clone: Clone, *lines: str) -> str:
@@ -255,14 +253,13 @@ def test_unrelated_histories_have_no_merge_base(clone: Clone) -> None:
 def test_a_root_inside_the_repository_sees_its_own_files(clone: Clone, tmp_path: Path) -> None:
     clone.commit({"inner/a": "1", "outer": "1"})
     root = Repository.open(clone.folder / "inner")
-    assert root.files_at("HEAD") == ("a",)
     assert root.read("HEAD", "a") == b"1"
     commit = root.commit("HEAD", {"a": b"2"}, "Change a")
     assert clone.repository.read(commit, "inner/a") == b"2"
     assert [change.path for change in root.log(commit, ["a"])[0].changes] == ["a"]
     clone.write({"inner/b": "", "other": ""})
     assert root.changed_files("HEAD", None) == ("b",)
-    refused(lambda: root.files_at("HEAD^"), "repository/unknown-path")
+    refused(lambda: root.read("HEAD^", "a"), "repository/unknown-path")
     root.export("HEAD", tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["a"]
 
@@ -291,7 +288,7 @@ def test_a_commit_touches_neither_work_tree_nor_index_nor_refs(clone: Clone) -> 
     assert clone.git("diff", "--name-status", head, commit).split() == ["M", "a/b", "M", "run", "A", "x/y/z"]
     assert clone.git("ls-tree", commit, "run").startswith("100755")
     assert clone.git("log", "--format=%an %P %B", "-1", commit) == f"Aoi Tester {head} Change\n\nBody."
-    assert clone.repository.files_at(commit) == ("README.md", "a/b", "run", "x/y/z")
+    assert clone.git("ls-tree", "-r", "--name-only", commit).split() == ["README.md", "a/b", "run", "x/y/z"]
 
 
 def test_only_regular_files_can_be_changed(clone: Clone) -> None:
@@ -307,36 +304,6 @@ def test_without_an_identity_the_remedy_is_named(clone: Clone, monkeypatch: pyte
             monkeypatch.delenv(f"GIT_{role}_{name}")
     error = refused(lambda: clone.repository.commit("HEAD", {"a": b""}, "x"), "repository/no-identity")
     assert "git config user.name" in error.remedy
-
-
-def test_undoing_a_commit_gives_the_tree_of_git_revert(clone: Clone) -> None:
-    lines = [f"{number}\n" for number in range(20)]
-    clone.commit({"f": "".join(lines), "g": "1"})
-    bad = clone.commit({"f": "".join(["bad\n", *lines[1:]]), "g": "2", "h": "added"})
-    clone.commit({"f": "".join(["bad\n", *lines[1:-1], "good\n"])})
-    tree = clone.repository.reverted(bad, "HEAD")
-    undone = clone.repository.commit_tree(tree or "", "HEAD", "Undo")
-    clone.git("revert", "--no-edit", bad)
-    assert clone.git("rev-parse", "HEAD^{tree}") == tree
-    assert clone.git("diff", undone, "HEAD") == ""
-    assert clone.repository.reverted(bad, "HEAD") is None
-
-
-def test_a_merge_is_undone_against_its_first_parent(clone: Clone) -> None:
-    clone.git("checkout", "--quiet", "-b", "side")
-    clone.commit({"side": "1"})
-    clone.git("checkout", "--quiet", "main")
-    before = clone.commit({"main": "1"})
-    clone.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
-    assert clone.repository.reverted("HEAD", "HEAD") == clone.repository.tree(before)
-
-
-def test_a_conflict_names_its_files(clone: Clone) -> None:
-    clone.commit({"f": "1\n"})
-    bad = clone.commit({"f": "2\n"})
-    clone.commit({"f": "3\n"})
-    error = refused(lambda: clone.repository.reverted(bad, "HEAD"), "repository/conflict")
-    assert error.where == "f"
 
 
 # Fetching and pushing

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from koepon_gitops import applicationsets, nodes
+from koepon_gitops import applicationsets, places
 from koepon_gitops.configuration import Configuration
 from koepon_gitops.errors import GitOpsError, ManifestError, UncheckableError
 from koepon_gitops.model import Application, Finding, Json, ObjectId, Source, SourceKind, Value
@@ -67,24 +67,12 @@ def _mentions(files: Files, path: str) -> bool:
 
 def _in_file(files: Files, name: str, around: Surroundings) -> Iterator[Application]:
     objects = files.objects(name)
-    lines = dict(_lines(files, name))
+    written = places.objects(files.content(name))
+    lines = {(each.kind, each.name): each.first_line + each.node.line for each in written}
     for application in from_objects(objects, files, around, file=name):
-        written = application.content.get("metadata", {}).get("name")
-        line = lines.get(("Application", str(written))) or min(lines.values(), default=1)
+        named = application.content.get("metadata", {}).get("name")
+        line = lines.get(("Application", str(named))) or min(lines.values(), default=1)
         yield application.model_copy(update={"line": line})
-
-
-def _lines(files: Files, name: str) -> Iterator[tuple[tuple[str, str], int]]:
-    """Kind and name of each document of a file, with the line on which the document's text begins."""
-    text = nodes.decode(files.content(name), name)
-    for document in nodes.documents(text, name):
-        if (root := nodes.parse(document.text, name)) is None or root.kind is not nodes.Kind.MAPPING:
-            continue
-        values = {key.text: value for key, value in root.entries}
-        metadata = values.get("metadata")
-        inner = {key.text: value.text for key, value in metadata.entries} if metadata else {}
-        kind = values["kind"].text if "kind" in values else ""
-        yield (kind, inner.get("name", "")), 1 + document.line + root.line
 
 
 def from_objects(

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 
-from koepon_gitops.model import Finding, Json, Manifest, Severity
-from koepon_gitops.projects import Scopes
+from koepon_gitops.errors import UncheckableError
+from koepon_gitops.model import Finding, Json, Manifest, ObjectId, Severity
+from koepon_gitops.projects import IN_CLUSTER, Scopes
 from koepon_gitops.rendering import Rendered
 
 
 def placed(tree: Iterable[Rendered], scopes: Scopes) -> tuple[Rendered, ...]:
-    """Argo CD puts a namespaced object that names no namespace into its Application's destination; so do we."""
+    """Argo CD puts a namespaced object that names no namespace into its Application's destination; so do we.
+
+    An object of an unknown kind stays as it is: `evaluation` says that it can't be checked.
+    """
     return tuple(
         rendered.model_copy(
             update={
@@ -24,7 +28,7 @@ def placed(tree: Iterable[Rendered], scopes: Scopes) -> tuple[Rendered, ...]:
 
 def _in_namespace(manifest: Manifest, namespace: str, scopes: Scopes) -> Manifest:
     identity = manifest.id
-    if not namespace or identity.namespace or not scopes.is_namespaced(identity.apiVersion, identity.kind):
+    if not namespace or identity.namespace or not _is_namespaced(identity, scopes):
         return manifest
     metadata = {**manifest.content["metadata"], "namespace": namespace}
     return Manifest.model_construct(
@@ -34,6 +38,13 @@ def _in_namespace(manifest: Manifest, namespace: str, scopes: Scopes) -> Manifes
         content={**manifest.content, "metadata": metadata},
         files=manifest.files,
     )
+
+
+def _is_namespaced(identity: ObjectId, scopes: Scopes) -> bool:
+    try:
+        return scopes.is_namespaced(identity.apiVersion, identity.kind)
+    except UncheckableError:
+        return False
 
 
 def by_cluster(rendered: Iterable[Rendered]) -> dict[str, list[Manifest]]:
@@ -46,13 +57,16 @@ def by_cluster(rendered: Iterable[Rendered]) -> dict[str, list[Manifest]]:
 
 
 def duplicates(rendered: Iterable[Rendered]) -> Iterator[Finding]:
-    """Objects declared twice on one cluster: two owners would undo each other's changes for ever."""
+    """Objects declared twice on one cluster: two owners would undo each other's changes for ever.
+
+    One without a name is made anew at each sync (`generateName`), and so never twice.
+    """
     owners: dict[tuple[str, str, str, str, str], str] = {}
     for each in rendered:
         for manifest in each.manifests:
             identity = manifest.id
             place = (manifest.cluster, identity.group, identity.kind, identity.namespace, identity.name)
-            if not identity.name:
+            if not manifest.content["metadata"].get("name"):
                 continue
             if place not in owners:
                 owners[place] = manifest.application
@@ -73,7 +87,7 @@ def projects_of(rendered: Iterable[Rendered]) -> dict[str, Json]:
         manifest.id.name: manifest.content
         for each in rendered
         for manifest in each.manifests
-        if manifest.id.kind == "AppProject" and manifest.id.group == "argoproj.io"
+        if manifest.id.kind == "AppProject" and manifest.id.group == "argoproj.io" and manifest.cluster == IN_CLUSTER
     }
 
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from koepon_gitops.applications import normalised
+from koepon_gitops.errors import UncheckableError
 from koepon_gitops.model import Application, Finding, Json, Manifest, Severity
 
 IN_CLUSTER = "in-cluster"
@@ -17,7 +18,7 @@ IN_CLUSTER = "in-cluster"
 
 
 class Scopes(Protocol):
-    """What this module needs of the schemas: whether a kind lives in a namespace."""
+    """What this module needs of the schemas: whether a kind lives in a namespace. Unknown ones: UncheckableError."""
 
     def is_namespaced(self, api_version: str, kind: str) -> bool: ...
 
@@ -25,7 +26,10 @@ class Scopes(Protocol):
 def violations(
     application: Application, projects: Mapping[str, Json], manifests: Sequence[Manifest], scopes: Scopes
 ) -> Iterator[Finding]:
-    """What Argo CD would refuse about this Application and its objects. `projects`: AppProject objects by name."""
+    """What Argo CD would refuse about this Application and its objects. `projects`: AppProject objects by name.
+
+    Objects of unknown kinds are passed over: `evaluation` says that they can't be checked.
+    """
     project = projects.get(application.project)
     if project is None:
         if application.project != "default":
@@ -44,7 +48,10 @@ def violations(
 
 
 def _object_violations(application: Application, spec: Json, manifest: Manifest, scopes: Scopes) -> Iterator[Finding]:
-    namespaced = scopes.is_namespaced(manifest.id.apiVersion, manifest.id.kind)
+    try:
+        namespaced = scopes.is_namespaced(manifest.id.apiVersion, manifest.id.kind)
+    except UncheckableError:
+        return
     if not _kind_permitted(spec, manifest, namespaced=namespaced):
         scope = "namespaced" if namespaced else "cluster-scoped"
         group = manifest.id.group or "core"

@@ -3,6 +3,7 @@
 `python -m bench [SECTION...]` runs some of: repository scale unchanged verbs race start.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -218,8 +219,13 @@ SECTIONS = {each.__name__: each for each in (repository, scale, unchanged, verbs
 
 def main() -> None:
     """Run the sections named, all of them by default."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Speed, as ratios measured in one run.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"one of: {' '.join(SECTIONS)}")
+    named = parser.parse_args().sections
+    if unknown := set(named) - set(SECTIONS):
+        parser.error(f"no section is called {', '.join(sorted(unknown))}; there are {' '.join(SECTIONS)}")
     print(f"{os.process_cpu_count()} processors, medians of {RUNS} runs; x is the ratio to the line above it.")
-    for name in sys.argv[1:] or SECTIONS:
+    for name in named or SECTIONS:
         with TemporaryDirectory(prefix="koepon-bench-") as folder:
             SECTIONS[name](Path(folder))
 

@@ -1,5 +1,6 @@
 """`explain RULE`: why a rule exists, how to satisfy it, what it evaluates and where it is written."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -22,16 +23,16 @@ def explain(root: Path, name: str, policies: Path | None = None) -> str:
     from koepon_gitops import checks  # noqa: PLC0415 - the rules of a tree are read only when one is asked for
     from koepon_gitops.policies import load as load_policies  # noqa: PLC0415
 
-    folder = policies or root / load(root).policies
-    return of(name, (*load_policies(folder / "admission").rules, *checks.RULES), root)
+    folder = (policies or root / load(root).policies) / "admission"
+    return of(name, (*load_policies(folder, root).rules, *checks.RULES), folder)
 
 
-def of(name: str, rules: Sequence[Rule], root: Path) -> str:
-    """The same, out of the rules given. `root` is where their files are."""
+def of(name: str, rules: Sequence[Rule], folder: Path) -> str:
+    """The same, out of the rules given. `folder` is where the files of those that are policies are."""
     for rule in rules:
         if rule.id == name:
-            return "\n".join(_explained(rule, root)) + "\n"
-    if name.startswith("CKV"):
+            return "\n".join(_explained(rule, folder)) + "\n"
+    if _CHECKOV.fullmatch(name):
         return _paragraphs(f"{exact(name)} is a check of checkov, which runs as a baseline.", _BASELINE)
     if words := _pipeline(name):
         return _paragraphs(f"{exact(name)} is found by the pipeline itself, whatever the policies.", words)
@@ -43,6 +44,7 @@ def of(name: str, rules: Sequence[Rule], root: Path) -> str:
     )
 
 
+_CHECKOV = re.compile(r"CKV2?_[A-Z0-9]+_[0-9]+")
 _BASELINE = "Its findings say what to do. Where it does not apply, waive it in policies/waivers.yaml and say why."
 
 
@@ -52,28 +54,28 @@ def _pipeline(name: str) -> str:
     if not (slash and what and module.isidentifier() and find_spec(f"koepon_gitops.{module}")):
         return ""
     purpose, _, _ = (import_module(f"koepon_gitops.{module}").__doc__ or "").partition("\n")
-    return f"koepon_gitops/{module}.py: {purpose}"
+    return purpose and f"koepon_gitops/{module}.py: {purpose}"
 
 
 def _paragraphs(*texts: str) -> str:
     return "\n".join(_wrapped(text) for text in texts) + "\n"
 
 
-def _explained(rule: Rule, root: Path) -> Iterator[str]:
+def _explained(rule: Rule, folder: Path) -> Iterator[str]:
     yield f"{exact(rule.id)} ({rule.severity})"
     yield _wrapped(rule.title)
     for name, words in (("Requirement", rule.requirement), ("Reason", rule.reason), ("Remedy", rule.remedy)):
         if words:
             yield from ("", name, _wrapped(words, "    "))
-    for policy in _policies(rule, root):
+    for policy in _policies(rule, folder):
         yield from _evaluated(policy)
     if rule.file:
         yield from ("", "Written in", f"    {exact(rule.file)}")
 
 
-def _policies(rule: Rule, root: Path) -> Iterator[Json]:
+def _policies(rule: Rule, folder: Path) -> Iterator[Json]:
     """The ValidatingAdmissionPolicy of a rule that is one; none for a check, whose file is Python."""
-    file = root / rule.file
+    file = folder / Path(rule.file).name
     if file.suffix in {".yaml", ".yml"} and file.is_file():
         for content in manifests.read(file.read_bytes(), rule.file):
             if content["kind"] == "ValidatingAdmissionPolicy":

@@ -15,21 +15,26 @@ from tests.e2e.processes import Process, free_port, wait_for
 
 NAMESPACE = "argocd"
 PART_OF = {"app.kubernetes.io/part-of": "argocd"}
+RECONCILIATION = {"ARGOCD_RECONCILIATION_TIMEOUT": "25s", "ARGOCD_RECONCILIATION_JITTER": "0s"}
+"""Production's settings, `timeout.reconciliation` and its jitter in argocd-cm, as Argo CD's manifests hand them over.
+
+A rollback has to be live within three minutes even when its webhook is lost (NFR-404). Argo CD's own 120 s plus 60 s of
+jitter break that, because the one figure is both how often an Application is looked at and how long repo-server
+believes its last `git ls-remote`: a commit is seen after twice that at the latest. 25 s make it 50, which leaves ten
+seconds of a minute for the sync, and ask GitHub less than three times a minute.
+"""
 
 
 class ArgoCD:
-    """repo-server, application-controller and server. `resync` and `revision_cache` in seconds, as in production."""
+    """repo-server, application-controller and server."""
 
-    def __init__(
-        self, hub: ApiServer, clusters: Mapping[str, ApiServer], *, secret: str, resync: int, revision_cache: int
-    ) -> None:
+    def __init__(self, hub: ApiServer, clusters: Mapping[str, ApiServer], secret: str) -> None:
         self.hub, self.clusters, self.secret = hub, clusters, secret
         self.binaries: Binaries = hub.binaries
         self.directory = hub.directory / "argocd"
         self.redis = f"127.0.0.1:{free_port()}"
         self.repo_server_port, self.server_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.resync, self.revision_cache = resync, revision_cache
         self._install()
         hub.supervisor.start("redis", [str(self.binaries.redis), self.redis])
         self.repo_server = self._start_repo_server()
@@ -39,11 +44,12 @@ class ArgoCD:
 
     def _install(self) -> None:
         """Argo CD's kinds, its settings and the clusters it knows."""
-        crds = module_directory("argocd", "github.com/argoproj/argo-cd/v3") / "manifests" / "crds"
-        self.hub.install([yaml.safe_load(file.read_text()) for file in sorted(crds.glob("*-crd.yaml"))])
+        manifests = module_directory("argocd", "github.com/argoproj/argo-cd/v3") / "manifests"
+        self.hub.install([yaml.safe_load(file.read_text()) for file in sorted(manifests.glob("crds/*-crd.yaml"))])
         self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         for name in ("argocd-cm", "argocd-rbac-cm", "argocd-cmd-params-cm"):
-            self._create(_named("ConfigMap", name) | {"data": {}})
+            shipped = yaml.safe_load((manifests / "base" / "config" / f"{name}.yaml").read_text())
+            self._create(_named("ConfigMap", name) | {"data": shipped.get("data") or {}})
         secrets = {"webhook.github.secret": self.secret, "server.secretkey": self.secret}
         self._create(_named("Secret", "argocd-secret") | {"stringData": secrets})
         for name, api in self.clusters.items():
@@ -68,14 +74,18 @@ class ArgoCD:
         }
         for place in places.values():
             place.mkdir(parents=True, exist_ok=True)
-        return {name: str(place) for name, place in places.items()} | {
-            "PATH": f"{self._tools()}:/usr/local/bin:/usr/bin:/bin",
-            "KUBECONFIG": str(self.hub.kubeconfig),
-            "ARGOCD_BINARY_NAME": f"argocd-{component}",
-            "ARGOCD_FAKE_IN_CLUSTER": "true",
-            "ARGOCD_GPG_ENABLED": "false",
-            "ARGOCD_ASK_PASS_SOCK": str(home / "ask-pass.sock"),
-        }
+        return (
+            {name: str(place) for name, place in places.items()}
+            | RECONCILIATION
+            | {
+                "PATH": f"{self._tools()}:/usr/local/bin:/usr/bin:/bin",
+                "KUBECONFIG": str(self.hub.kubeconfig),
+                "ARGOCD_BINARY_NAME": f"argocd-{component}",
+                "ARGOCD_FAKE_IN_CLUSTER": "true",
+                "ARGOCD_GPG_ENABLED": "false",
+                "ARGOCD_ASK_PASS_SOCK": str(home / "ask-pass.sock"),
+            }
+        )
 
     def _tools(self) -> Path:
         """What repo-server runs: kustomize, and the wrappers that Argo CD's image carries."""
@@ -97,7 +107,6 @@ class ArgoCD:
                 *("--address", "127.0.0.1", "--port", str(self.repo_server_port)),
                 *("--metrics-address", "127.0.0.1", "--metrics-port", str(free_port())),
                 *("--redis", self.redis, "--disable-tls", "--client-ca-path="),
-                *("--revision-cache-expiration", f"{self.revision_cache}s"),
             ],
             self._environment("repo-server"),
         )
@@ -110,7 +119,6 @@ class ArgoCD:
                 *("--kubeconfig", str(self.hub.kubeconfig), "--namespace", NAMESPACE),
                 *("--metrics-port", str(free_port()), "--redis", self.redis),
                 *("--repo-server", f"127.0.0.1:{self.repo_server_port}", "--repo-server-plaintext"),
-                *("--app-resync", str(self.resync), "--app-resync-jitter", "0"),
             ],
             self._environment("application-controller"),
         )

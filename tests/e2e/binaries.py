@@ -1,6 +1,7 @@
 """The programs of the control plane, built once from their pinned Go modules under `tools/`.
 
-`python -m tests.e2e.binaries` builds what is missing, with progress.
+`python -m tests.e2e.binaries` builds what is missing, with progress. KUBEBUILDER_ASSETS, the folder that Kubernetes'
+own tests take etcd and kube-apiserver from, is honoured: those two are then neither built nor taken from elsewhere.
 """
 
 import json
@@ -38,16 +39,38 @@ PROGRAMS = (
 )
 
 
+ASSETS = ("etcd", "kube-apiserver")
+"""What KUBEBUILDER_ASSETS holds, when it is set."""
+
+
+class MissingAssetError(Exception):
+    """KUBEBUILDER_ASSETS names a folder without one of ASSETS."""
+
+
+def files() -> dict[str, Path]:
+    """Where each program is or will be, by name. Raises MissingAssetError."""
+    found = {program.name: program.file for program in PROGRAMS}
+    if folder := os.environ.get("KUBEBUILDER_ASSETS"):
+        found |= {name: Path(folder) / name for name in ASSETS}
+        missing = [name for name in ASSETS if not os.access(found[name], os.X_OK)]
+        if missing:
+            raise MissingAssetError(
+                f"KUBEBUILDER_ASSETS is {folder}, and there is no program {' and no '.join(missing)} in it: "
+                "correct it, or unset it and `make e2e` builds its own."
+            )
+    return found
+
+
 class Binaries:
     """Paths of the built programs, and of files their modules carry."""
 
     def __init__(self) -> None:
-        missing = [program.name for program in PROGRAMS if not program.file.is_file()]
+        self._files = files()
+        missing = [name for name, file in self._files.items() if not file.is_file()]
         assert not missing, f"not built yet: {', '.join(missing)}; run `make e2e`, which builds them"
 
     def __getattr__(self, name: str) -> Path:
-        wanted = name.replace("_", "-")
-        return next(program.file for program in PROGRAMS if program.name == wanted)
+        return self._files[name.replace("_", "-")]
 
     def kwok_stage(self, name: str) -> str:
         """A stage (what kwok does to a node or pod) from kwok's own module."""
@@ -56,22 +79,50 @@ class Binaries:
 
 def module_directory(tool: str, module: str) -> Path:
     """Where the Go module cache holds a module that `tools/<tool>` pins."""
-    command = ["go", "list", "-m", "-json", module]
+    return pinned_directory(TOOLS / tool, module)
+
+
+def pinned_directory(pins: Path, module: str) -> Path:
+    """Where the Go module cache holds a module that the go.mod in `pins` names; it is downloaded if it is not there."""
+    command = ["go", "mod", "download", "-json", module]
     environment = os.environ | {"GOFLAGS": "-mod=readonly"}
-    done = subprocess.run(command, cwd=TOOLS / tool, env=environment, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=pins, env=environment, check=True, capture_output=True)
     return Path(json.loads(done.stdout)["Dir"])
+
+
+def build_seconds() -> dict[str, float]:
+    """What building took here, by the program's name: only of programs as they are pinned now."""
+    file = _seconds_file()
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    return {program.name: known[program.file.name] for program in PROGRAMS if program.file.name in known}
+
+
+def _seconds_file() -> Path:
+    return PROGRAMS[0].file.with_name("build-seconds.json")
+
+
+def _build(program: Program) -> float:
+    started = time.monotonic()
+    program.build()
+    seconds = round(time.monotonic() - started, 1)
+    file = _seconds_file()
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps(known | {program.file.name: seconds}, indent=1))
+    return seconds
 
 
 def main() -> None:
     """Build what is missing, saying what and how long."""
-    todo = [program for program in PROGRAMS if not program.file.is_file()]
+    try:
+        wanted = files()
+    except MissingAssetError as error:
+        sys.exit(f"e2e: {error}")
+    todo = [program for program in PROGRAMS if wanted[program.name] == program.file and not program.file.is_file()]
     if todo and not shutil.which("go"):
         sys.exit("e2e: the control plane is built from Go modules and no `go` is on PATH: install Go 1.26 or newer.")
     for number, program in enumerate(todo, start=1):
-        started = time.monotonic()
         print(f"Building {program.name} ({number} of {len(todo)}) ...", end=" ", flush=True)
-        program.build()
-        print(f"{time.monotonic() - started:.0f} s")
+        print(f"{_build(program):.0f} s")
 
 
 if __name__ == "__main__":

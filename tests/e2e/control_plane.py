@@ -117,9 +117,13 @@ class ApiServer:
 
 
 class Cluster:
-    """The API server plus everything that makes pods run: controllers, scheduler, and kwok for nodes and kubelets."""
+    """The API server plus everything that makes pods run: controllers, scheduler, and kwok for nodes and kubelets.
 
-    def __init__(self, api: ApiServer) -> None:
+    `stages` are kwok's for further kinds (YAML), which the API server must know already: what controllers that can't
+    run here would write into their status.
+    """
+
+    def __init__(self, api: ApiServer, stages: str = "") -> None:
         self.api, self.client = api, api.client
         supervisor, binaries = api.supervisor, api.binaries
         key = api.directory / "service-account.key"
@@ -148,15 +152,15 @@ class Cluster:
                 f"--cert-dir={api.directory / 'scheduler'}",
             ],
         )
-        stages = api.directory / "stages.yaml"
-        stages.write_text("---\n".join(binaries.kwok_stage(name) for name in STAGES))
+        configuration = api.directory / "stages.yaml"
+        configuration.write_text("---\n".join((*map(binaries.kwok_stage, STAGES), stages)))
         supervisor.start(
             "kwok",
             [
                 str(binaries.kwok),
                 "--manage-all-nodes",
                 f"--kubeconfig={api.kubeconfig}",
-                f"--config={stages}",
+                f"--config={configuration}",
                 "--node-lease-duration-seconds=40",
                 f"--server-address=127.0.0.1:{free_port()}",
             ],
@@ -185,9 +189,14 @@ class Cluster:
         return bool(nodes) and all(_is_ready(node) and not node["spec"].get("taints") for node in nodes)
 
     def ready_pods(self, namespace: str, application: str) -> list[dict]:
-        """Pods of an application that serve: Ready and not going away."""
-        pods = self.client.list("v1", "Pod", namespace, labelSelector=f"app={application}")
-        return [pod for pod in pods if _is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+        """The pods of an application that serve."""
+        return serving(self.client.list("v1", "Pod", namespace), application)
+
+
+def serving(pods: list[dict], application: str) -> list[dict]:
+    """Those of an application that are Ready and not going away."""
+    wanted = [pod for pod in pods if pod["metadata"].get("labels", {}).get("app") == application]
+    return [pod for pod in wanted if _is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
 
 
 def _is_ready(content: dict) -> bool:

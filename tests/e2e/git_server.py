@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,11 +14,18 @@ import requests
 
 
 class GitServer:
-    """Serves every bare repository below `directory` at `http://127.0.0.1:PORT/<path>`."""
+    """Serves every bare repository below `directory` at `http://127.0.0.1:PORT/<path>`; what REMOTE_USER may, all may.
+
+    `pushed(repository's URL, before, after)` is called after main has moved, as GitHub calls a webhook: after the
+    answer to the push, from elsewhere. `asked(path)` is called before a request is served.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.reachable = True
+        self.pushed: Callable[[str, str, str], None] | None = None
+        self.asked: Callable[[str], None] | None = None
+        self._pushing = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -29,10 +37,14 @@ class GitServer:
             protocol_version = "HTTP/1.0"
 
             def do_GET(self) -> None:
-                if outer.reachable:
-                    self._answer(*outer._backend(self))
-                else:
+                if not outer.reachable:
                     self.send_error(503, "unreachable by order of the test")
+                elif self.path.endswith("/git-receive-pack"):
+                    self._answer(*outer._receive(self))
+                else:
+                    if outer.asked:
+                        outer.asked(self.path)
+                    self._answer(*outer._backend(self))
 
             do_POST = do_GET
 
@@ -49,6 +61,21 @@ class GitServer:
                 """Argo CD asks often; a log of it helps nobody."""
 
         return Handler
+
+    def _receive(self, request: BaseHTTPRequestHandler) -> tuple[bytes, bytes]:
+        name = request.path.removesuffix("/git-receive-pack").strip("/")
+        with self._pushing:
+            before = self.tip(name)
+            answer = self._backend(request)
+            after = self.tip(name)
+        if self.pushed and after != before:
+            threading.Thread(target=self.pushed, args=(f"{self.url}/{name}", before, after), daemon=True).start()
+        return answer
+
+    def tip(self, name: str) -> str:
+        """The commit main of a repository stands at; 40 zeros before the first."""
+        command = ["git", "--git-dir", self.directory / name, "rev-parse", "--verify", "--quiet", "refs/heads/main"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "0" * 40
 
     def _backend(self, request: BaseHTTPRequestHandler) -> tuple[bytes, bytes]:
         path, _, query = request.path.partition("?")

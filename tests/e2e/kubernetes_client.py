@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+import urllib3
 
 TOKEN = "loopback-only"
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 
 @dataclass(frozen=True)

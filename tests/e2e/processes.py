@@ -24,6 +24,8 @@ def wait_for(what: str, ready: Callable[[], object], seconds: float = 60, pause:
         try:
             if ready():
                 return
+        except ChildProcessError:
+            raise
         except (OSError, AssertionError, LookupError) as error:
             reason = f": {error}"
         time.sleep(pause)
@@ -52,9 +54,13 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
     def alive(self) -> bool:
-        """Whether it runs. Raises ChildProcessError with the end of its log when it has ended by itself."""
-        if self._process.poll() is not None:
+        """That it runs. Raises ChildProcessError with the end of its log when it has ended by itself."""
+        if not self.running():
             tail = self.log.read_text(errors="replace")[-2000:]
             raise ChildProcessError(f"{self.name} ended with {self._process.returncode}:\n{tail}")
         return True
@@ -67,14 +73,18 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def stop(self, grace: float = 3) -> None:
-        """Terminate, wait `grace` seconds, kill."""
+    def ask_to_end(self) -> None:
+        """SIGTERM, without waiting."""
         if self._process.poll() is None:
             self._process.terminate()
-            try:
-                self._process.wait(grace)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+
+    def stop(self, grace: float = 3) -> None:
+        """Terminate, wait `grace` seconds, kill."""
+        self.ask_to_end()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
         self._process.wait()
 
     def restart(self) -> None:
@@ -83,25 +93,45 @@ class Process:
 
 
 class Supervisor:
-    """All programs of one session: started by name, stopped in reverse order."""
+    """All programs of one session, by name. `room` gives a further cluster a folder of its own under the same care."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, logs: Path | None = None) -> None:
+        self.directory, self.logs = directory, logs or directory / "logs"
         self.processes: dict[str, Process] = {}
+        self.rooms: dict[str, Supervisor] = {}
+        for folder in (self.directory, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def room(self, name: str) -> "Supervisor":
+        """Another supervisor, with its own folder and names; it is stopped together with this one."""
+        self.rooms[name] = Supervisor(self.directory / name, self.logs / name)
+        return self.rooms[name]
 
     def start(self, name: str, command: list[str], environment: Mapping[str, str] | None = None) -> Process:
-        logs = self.directory / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        """Start a program. Main thread only: the kernel takes the end of the thread that did for its parent's."""
         base = {"PATH": os.environ["PATH"], "HOME": str(self.directory)}
-        process = Process(name, command, base | dict(environment or {}), logs / f"{name}.log", self.directory)
+        process = Process(name, command, base | dict(environment or {}), self.logs / f"{name}.log", self.directory)
         self.processes[name] = process
         return process
 
+    def everything(self) -> dict[str, Process]:
+        """Its programs and those of its rooms, as `room/name`."""
+        inner = {
+            f"{room}/{name}": each for room, inside in self.rooms.items() for name, each in inside.everything().items()
+        }
+        return self.processes | inner
+
     def memory(self) -> dict[str, int]:
         """Resident bytes by program."""
-        return {name: process.memory() for name, process in self.processes.items()}
+        return {name: process.memory() for name, process in self.everything().items()}
 
     def stop(self) -> None:
-        for process in reversed(self.processes.values()):
-            process.stop()
+        """Ask all to end, at once; whoever has not after 3 s is killed."""
+        processes = self.everything().values()
+        for process in processes:
+            process.ask_to_end()
+        deadline = time.monotonic() + 3
+        for process in processes:
+            process.stop(max(0, deadline - time.monotonic()))
         self.processes.clear()
+        self.rooms.clear()

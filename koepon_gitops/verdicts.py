@@ -94,7 +94,10 @@ class Verdicts:
             for index, each in enumerate(policy.spec.matchConditions)
         ]
         for index, variable in enumerate(policy.spec.variables):
-            self._compiled(variable.expression, (), "variables", index, "expression")
+            compiled = self._compiled(variable.expression, (), "variables", index, "expression")
+            if compiled.program.type.startswith("optional"):
+                what = "a variable holds an optional, of which cel-go reads no field; end its expression with `orValue`"
+                raise unsupported(what, "spec", "variables", index, "expression")
             self._named[variable.name] = variable.expression
         self._rules = [self._rule(index, each) for index, each in enumerate(policy.spec.validations)]
         self._annotations = [

@@ -463,6 +463,7 @@ def test_a_broken_audit_annotation_refuses_too(tmp_path: Path, library: Schemas)
         ({"validations": [{"expression": "authorizer.path('/').check('get').allowed()"}]}, "authorizer"),
         ({"matchConditions": [{"name": "c", "expression": "math.abs(1) == 1"}]}, "math"),
         ({"variables": [{"name": "v", "expression": "nothing"}]}, "nothing"),
+        ({"variables": [{"name": "v", "expression": "object.?data"}]}, "a variable holds an optional"),
         (
             {
                 "variables": [{"name": "v", "expression": "true"}],

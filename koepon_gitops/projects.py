@@ -57,7 +57,8 @@ def _object_violations(application: Application, spec: Json, manifest: Manifest,
         group = manifest.id.group or "core"
         what = f"AppProject {application.project} does not permit the {scope} kind {manifest.id.kind} ({group})"
         yield _refused(application, "kind", what, manifest)
-    if namespaced and not _destination_permitted(spec, application, manifest.id.namespace):
+    own = manifest.id.namespace == application.destination_namespace  # The Application itself has been asked about it.
+    if namespaced and not own and not _destination_permitted(spec, application, manifest.id.namespace):
         what = f"AppProject {application.project} does not permit objects in namespace {manifest.id.namespace}"
         yield _refused(application, "destination", what, manifest)
 

@@ -12,13 +12,12 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from koepon_gitops import kustomize
-from koepon_gitops.configuration import cache_directory
 from koepon_gitops.errors import RequestError, UncheckableError
 from koepon_gitops.model import Report
 from koepon_gitops.programs import KUSTOMIZE
 from koepon_gitops.validation import validate
 from tests.conftest import Clone
-from tests.trees import CONFIG_MAP, DEPLOYMENT, REPOSITORY, application, write
+from tests.trees import CONFIG_MAP, DEPLOYMENT, REPOSITORY, application, separate_cache, write
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REMEMBERED = "Nothing has changed since the last run."
@@ -113,12 +112,11 @@ class Counted:
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
     """A tree of three Applications and a cache that knows schemas and nothing else."""
     cache = tmp_path / "cache"
-    (cache / "bin").mkdir(parents=True)
-    for room in ("crds", "core-schemas"):
-        (cache_directory() / room).mkdir(parents=True, exist_ok=True)
-        (cache / room).symlink_to(cache_directory() / room)
-    program = cache / "bin" / KUSTOMIZE.file.name
-    made = Counted(tmp_path / "tree", program)
+    cache.mkdir()
+    separate_cache(cache)
+    (cache / "bin").unlink()
+    (cache / "bin").mkdir()
+    made = Counted(tmp_path / "tree", cache / "bin" / KUSTOMIZE.file.name)
     monkeypatch.setenv("KOEPON_GITOPS_CACHE", str(cache))
     kustomize.executable.cache_clear()
     yield made
@@ -193,7 +191,7 @@ def test_another_question_is_another_answer(tree: Counted) -> None:
     assert (tree.report.summary.applications, tree.said, tree.remembered) == (1, [], False)
     assert tree.validate(policies=write(tree.root.parent / "none", {"schemas.yaml": "exempt: []"})) == set()
     assert tree.report.notes == ("No policies in none/admission: only the pipeline's own checks ran.",)
-    with pytest.raises(RequestError, match=r"no Application is named wed\. The tree declares: settings, web-pr"):
+    with pytest.raises(RequestError, match=r"Application is named wed\. The tree declares: settings, web-pr"):
         tree.validate(applications=("wed",))
 
 

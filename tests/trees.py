@@ -4,7 +4,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from koepon_gitops.cache import Cache
-from koepon_gitops.configuration import Configuration
+from koepon_gitops.configuration import Configuration, cache_directory
 from koepon_gitops.model import Source
 from koepon_gitops.rendering import Rendered, Renderer
 
@@ -75,3 +75,11 @@ def objects(each: Rendered) -> list[str]:
 def findings(each: Rendered) -> list[str]:
     """What is wrong with it, as `rule where: message`."""
     return [f"{finding.rule} {finding.path}:{finding.line}: {finding.message}" for finding in each.findings]
+
+
+def separate_cache(folder: Path) -> Path:
+    """A cache that holds what is fetched and built once (schemas, programs) and no result of any run."""
+    for room in ("crds", "core-schemas", "bin"):
+        (cache_directory() / room).mkdir(parents=True, exist_ok=True)
+        (folder / room).symlink_to(cache_directory() / room)
+    return folder

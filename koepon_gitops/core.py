@@ -96,8 +96,9 @@ _SPECIAL: dict[str, dict[str, Any]] = {
 _SCALARS = frozenset(f"#/$defs/{name}" for name in _SPECIAL)
 
 
-_UNCHECKED = ("Status", "Condition", "HTTPHeader")
-"""Required on paper only: the API server drops the status of what is applied, and takes a header without a value."""
+_UNCHECKED = ("Status", "Condition", "HTTPHeader", "SleepAction")
+"""Required on paper only: the API server drops the status of what is applied, takes a header without a value, and a
+sleep without seconds."""
 
 
 def _collect(name: str, definitions: dict[str, Any]) -> None:

@@ -173,7 +173,8 @@ class Schemas:
     def digest(self) -> str:
         """Changes when any verdict could."""
         declared = orjson.dumps(self._definitions, option=orjson.OPT_SORT_KEYS)
-        sources = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("coherence", "sentences")]
+        files = [*sorted(Path(__file__).with_name("coherence").glob("*.py")), Path(__file__).with_name("sentences.py")]
+        sources = [file.read_bytes() for file in files]
         return key(self._directory.name, core.digest(), declared, repr(sorted(self._exempt)), *sources)
 
     def validate(self, content: Json) -> tuple[Problem, ...]:

@@ -109,8 +109,12 @@ GOOD = [
     plain("ConfigMap", data={"a.b": "", ".data": "x"}),
     plain("Secret", stringData={"a": "b"}, data={"c": "aGk=", "d": ""}),
     plain("Namespace"),
+    plain("Namespace", metadata=META | {"labels": {"pod-security.kubernetes.io/enforce-version": "v1.36"}}),
     application(),
     rollout(),
+    deployment(lifecycle={"preStop": {"sleep": {"seconds": 30}}}),
+    deployment(lifecycle={"preStop": {"sleep": {}}}),
+    deployment(resources={"requests": {"cpu": " 200m ", "memory": "e3"}, "limits": {"cpu": "+.2", "memory": "."}}),
 ]
 
 
@@ -256,6 +260,65 @@ BAD = [
     (plain("ConfigMap"), "data", {"a": True}, "data.a must be a string, not true."),
     (plain("Secret"), "data", {"a": "not base64!"}, 'data.a must be base64, not the string "not base64!".'),
     (plain("Namespace"), "metadata", {}, "metadata must have a name."),
+    (
+        plain("Namespace"),
+        "metadata/labels",
+        {"pod-security.kubernetes.io/enforce": "strict"},
+        "metadata.labels[pod-security.kubernetes.io/enforce] must be one of"
+        ' "privileged", "baseline", "restricted", not the string "strict".',
+    ),
+    (
+        plain("Namespace"),
+        "metadata/labels",
+        {"pod-security.kubernetes.io/warn-version": "1.36"},
+        "metadata.labels[pod-security.kubernetes.io/warn-version] must be latest or a version such as v1.36,"
+        ' not the string "1.36".',
+    ),
+    (
+        plain("Namespace"),
+        "metadata/labels",
+        {f"{'x' * 254}/a": "b"},
+        f'metadata.labels has the key "{"x" * 254}/a"; a key must be a name such as app or example.com/app.',
+    ),
+    (
+        deployment(lifecycle={"preStop": {"sleep": {"seconds": 40}}}),
+        f"{POD}/terminationGracePeriodSeconds",
+        30,
+        "spec.template.spec.containers[0].lifecycle.preStop.sleep.seconds must be"
+        " at most terminationGracePeriodSeconds, 30, not 40.",
+    ),
+    (
+        deployment(),
+        f"{POD}/topologySpreadConstraints",
+        [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"]}],
+        "spec.template.spec.topologySpreadConstraints[0].matchLabelKeys must not be set without a labelSelector.",
+    ),
+    (
+        deployment(),
+        f"{POD}/containers/0/resources/requests/cpu",
+        "  ",
+        "spec.template.spec.containers[0].resources.requests.cpu must be a quantity such as 200m, 0.5, 256Mi or 1e3,"
+        ' not the string "  ".',
+    ),
+    (
+        network_policy({"ipBlock": {"cidr": "10.0.0.0/16"}}),
+        "spec/ingress/0/from/0/ipBlock/cidr",
+        "10.0.2.0/2",
+        "spec.ingress[0].from[0].ipBlock.cidr must be a network such as 10.0.0.0/16 without bits beyond its prefix,"
+        " not 10.0.2.0/2.",
+    ),
+    (
+        network_policy({"ipBlock": {"cidr": "10.0.0.0/16"}}),
+        "spec/ingress/0/from/0/ipBlock/except",
+        ["10.1.0.0/24"],
+        "spec.ingress[0].from[0].ipBlock.except[0] must be a part of 10.0.0.0/16, not 10.1.0.0/24.",
+    ),
+    (
+        network_policy({"ipBlock": {"cidr": "10.0.0.0/16"}}),
+        "spec/ingress/0/from/0/ipBlock/cidr",
+        "::ffff:10.0.0.0/112",
+        "spec.ingress[0].from[0].ipBlock.cidr must not be an IPv4 address written as IPv6, as in ::ffff:10.0.0.0/112.",
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ from koepon_gitops.kubernetes.syntax import (
     if_any,
     matching,
     must,
+    texts,
 )
 
 _CORE = "io.k8s.api.core.v1."
@@ -55,7 +56,7 @@ def metadata(definition: str = "") -> Constraint:
                 "properties": {
                     "name": if_any(NAMES.get(definition, SUBDOMAIN)),
                     "namespace": if_any(LABEL),
-                    "finalizers": {"items": QUALIFIED},
+                    "finalizers": texts(QUALIFIED),
                     "generation": NATURAL,
                 },
                 "allOf": [must("have a name", anyOf=[_named("name"), _named("generateName")])],

@@ -10,7 +10,9 @@ from koepon_gitops.kubernetes.syntax import (
     QUALIFIED,
     QUALIFIED_PATTERN,
     SEGMENT,
+    SHORT_PREFIX,
     SOME,
+    SPEC_NEEDED,
     SUBDOMAIN,
     Constraint,
     exactly,
@@ -37,11 +39,17 @@ def _filled(field: str) -> Constraint:
     return {"required": [field], "properties": {field: FILLED}}
 
 
+_SECURITY_MODES = ("enforce", "audit", "warn")
+_SECURITY_LEVEL = exactly("privileged", "baseline", "restricted")
+_SECURITY_VERSION = must(
+    "be latest or a version such as v1.36", type="string", pattern=r"^(latest|v1\.(0|[1-9][0-9]*))$"
+)
+
 CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     # k8s.io/apimachinery pkg/api/validation.ValidateObjectMetaAccessor
     f"{_META}ObjectMeta": {
         "labels": LABELS,
-        "annotations": {"propertyNames": matching("(?i)" + QUALIFIED_PATTERN, QUALIFIED["x-must"], 317)},
+        "annotations": {"propertyNames": matching("(?i)" + QUALIFIED_PATTERN, QUALIFIED["x-must"], 317) | SHORT_PREFIX},
     },
     f"{_META}OwnerReference": {"apiVersion": SOME, "kind": SOME, "name": SOME, "uid": SOME},
     # k8s.io/apimachinery pkg/apis/meta/v1/validation.ValidateLabelSelector
@@ -61,6 +69,19 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "key": QUALIFIED,
         "operator": exactly("In", "NotIn", "Exists", "DoesNotExist"),
         "values": {"items": LABEL_VALUE},
+    },
+    # k8s.io/pod-security-admission admission.ValidateNamespace
+    f"{_CORE}Namespace": {
+        "metadata": {
+            "properties": {
+                "labels": {
+                    "properties": {
+                        **{f"pod-security.kubernetes.io/{mode}": _SECURITY_LEVEL for mode in _SECURITY_MODES},
+                        **{f"pod-security.kubernetes.io/{mode}-version": _SECURITY_VERSION for mode in _SECURITY_MODES},
+                    }
+                }
+            }
+        }
     },
     # core/validation.ValidateConfigMap, ValidateSecret
     f"{_CORE}ConfigMap": {"data": {"propertyNames": FILE_KEY}, "binaryData": {"propertyNames": FILE_KEY}},
@@ -103,7 +124,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         }
     },
     # admissionregistration/validation.validateValidatingAdmissionPolicySpec, validateMatchResources, validateRule
-    f"{_ADMISSION}ValidatingAdmissionPolicy": {"": {"required": ["spec"]}},
+    f"{_ADMISSION}ValidatingAdmissionPolicy": SPEC_NEEDED,
     f"{_ADMISSION}ValidatingAdmissionPolicySpec": {
         "": {
             "required": ["matchConstraints"],
@@ -127,7 +148,10 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
             },
         },
     },
-    f"{_ADMISSION}MatchResources": {"matchPolicy": {"enum": ["Exact", "Equivalent", None]}},
+    f"{_ADMISSION}MatchResources": {
+        "matchPolicy": {"enum": ["Exact", "Equivalent", None]},
+        **{name: {"items": {"type": "object"}} for name in ("resourceRules", "excludeResourceRules")},
+    },
     f"{_ADMISSION}NamedRuleWithOperations": {
         "": {"required": ["apiGroups", "apiVersions", "operations", "resources"]},
         "apiGroups": _ALL_OR_NAMED,

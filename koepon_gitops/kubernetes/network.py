@@ -21,6 +21,7 @@ from koepon_gitops.kubernetes.syntax import (
     must,
     one_field,
     one_of,
+    texts,
 )
 
 _CORE = "io.k8s.api.core.v1."
@@ -91,7 +92,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "ingressClassName": SUBDOMAIN,
     },
     f"{_NETWORKING}IngressRule": {"host": if_any(WILDCARD_HOST)},
-    f"{_NETWORKING}IngressTLS": {"hosts": {"items": WILDCARD_HOST}, "secretName": if_any(SUBDOMAIN)},
+    f"{_NETWORKING}IngressTLS": {"hosts": texts(WILDCARD_HOST), "secretName": if_any(SUBDOMAIN)},
     f"{_NETWORKING}HTTPIngressRuleValue": {"paths": {"type": "array", "minItems": 1}},
     f"{_NETWORKING}HTTPIngressPath": {"pathType": exactly("Exact", "Prefix", "ImplementationSpecific")},
     f"{_NETWORKING}IngressBackend": {"": one_field("service", "resource")},

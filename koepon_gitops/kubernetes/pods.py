@@ -30,6 +30,7 @@ from koepon_gitops.kubernetes.syntax import (
     must,
     one_field,
     one_of,
+    texts,
 )
 
 _CORE = "io.k8s.api.core.v1."
@@ -168,6 +169,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "whenUnsatisfiable": exactly("DoNotSchedule", "ScheduleAnyway"),
         "nodeAffinityPolicy": {"enum": ["Ignore", "Honor", None]},
         "nodeTaintsPolicy": {"enum": ["Ignore", "Honor", None]},
+        "matchLabelKeys": texts(QUALIFIED),
     },
     # core/validation.ValidateTolerations
     f"{_CORE}Toleration": {
@@ -207,7 +209,7 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
     f"{_CORE}KeyToPath": {"key": SOME, "path": _LOCAL_PATH, "mode": MODE},
     f"{_CORE}PersistentVolumeClaimVolumeSource": {"claimName": SOME},
     f"{_CORE}PodDNSConfigOption": {"": {"required": ["name"]}, "name": {"type": "string", **SOME}},
-    f"{_CORE}HostAlias": {"ip": ADDRESS, "hostnames": {"items": SUBDOMAIN}},
+    f"{_CORE}HostAlias": {"ip": ADDRESS, "hostnames": texts(SUBDOMAIN)},
     f"{_CORE}Pod": SPEC_NEEDED,
     # core/validation.ValidatePersistentVolumeClaimSpec
     f"{_CORE}PersistentVolumeClaim": SPEC_NEEDED,

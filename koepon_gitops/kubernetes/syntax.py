@@ -44,6 +44,11 @@ def matching(pattern: str, words: str, longest: int) -> Constraint:
     return must(words, pattern=pattern, maxLength=longest)
 
 
+def texts(constraint: Constraint) -> Constraint:
+    """A list of such strings. A null among them is an empty one to Go."""
+    return {"items": {"type": "string", **constraint}}
+
+
 # k8s.io/apimachinery pkg/util/validation
 LABEL_PATTERN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 QUALIFIED_PATTERN = rf"^({LABEL_PATTERN}(\.{LABEL_PATTERN})*/)?([A-Za-z0-9][-A-Za-z0-9_.]{{0,61}})?[A-Za-z0-9]$"
@@ -54,7 +59,9 @@ SUBDOMAIN = matching(
     rf"^{LABEL_PATTERN}(\.{LABEL_PATTERN})*$", f"be a DNS name (labels of {_DNS}, joined by dots)", 253
 )
 SEGMENT = must("not be '.' or '..' nor contain '/' or '%'", pattern="^[^/%]*$", **{"not": {"enum": [".", ".."]}})
-QUALIFIED = matching(QUALIFIED_PATTERN, "be a name such as app or example.com/app", 317)
+SHORT_PREFIX = {"not": {"pattern": "^[!-.0-~]{254}"}}
+"""What stands before the slash of a qualified name has at most 253 characters, as what has no slash."""
+QUALIFIED = matching(QUALIFIED_PATTERN, "be a name such as app or example.com/app", 317) | SHORT_PREFIX
 LABEL_VALUE = matching(
     "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$",
     "be at most 63 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit",
@@ -102,13 +109,15 @@ CIDR = must(
     pattern=r"^([0-9]{1,3}(\.[0-9]{1,3}){3}/([0-9]|[12][0-9]|3[0-2])|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*/([0-9]{1,2}|1[01][0-9]|12[0-8]))$",
 )
 
-# k8s.io/apimachinery pkg/api/resource ParseQuantity; a bare number is allowed
+# k8s.io/apimachinery pkg/api/resource ParseQuantity, Quantity.UnmarshalJSON: a bare number is allowed, and so are
+# spaces around it; digits that are not there count as 0
 QUANTITY = must(
     "be a quantity such as 200m, 0.5, 256Mi or 1e3",
     type=["string", "number", "null"],
-    pattern=r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+    pattern=r"^ *[+-]?[0-9]*(\.[0-9]*)?([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)? *$",
+    **{"not": {"pattern": "^ *$"}},
 )
-AMOUNT = must("not be negative", pattern="^[^-]", minimum=0)
+AMOUNT = must("not be negative", minimum=0, **{"not": {"pattern": "^ *-[.0]*[1-9]"}})
 AMOUNTS = {"propertyNames": {"allOf": [QUALIFIED, RESOURCE_NAME]}, "additionalProperties": AMOUNT}
 # k8s.io/apimachinery pkg/apis/meta/v1 Time.UnmarshalJSON
 TIME = must(

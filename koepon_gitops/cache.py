@@ -41,9 +41,13 @@ class Cache:
             file = self._file(name)
             file.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=file.parent)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            Path(temporary).replace(file)
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(data)
+                Path(temporary).replace(file)
+            except BaseException:
+                Path(temporary).unlink()
+                raise
 
     def _file(self, name: str) -> Path:
         return self.directory / name[:2] / name

@@ -2,9 +2,11 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,14 @@ def finished(*arguments: str, **options: object) -> Answer:
 def is_one_sentence(text: str) -> bool:
     """Whether stderr is one line that a person can act on."""
     return bool(re.fullmatch(r"error: [^\n]+\.\n", text)) and "Traceback" not in text
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes: what a full disk is like."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

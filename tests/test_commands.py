@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import resource
+import select
 import signal
 from pathlib import Path
 from textwrap import dedent
@@ -14,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from koepon_gitops import validation
 from koepon_gitops.formats import FORMATS
-from tests.commands import Command, cache, command, finished, is_one_sentence, program, tree
+from tests.commands import Command, cache, command, finished, is_one_sentence, program, room_for, tree
 from tests.conftest import Clone
 from tests.trees import CONFIG_MAP, REPOSITORY, write
 
@@ -105,10 +105,13 @@ def test_an_interrupt_ends_in_a_sentence(tree: Clone, tmp_path: Path, monkeypatc
     monkeypatch.setenv("KOEPON_GITOPS_CHECKOV", str(checkov))
     settings = f'[tool.koepon_gitops]\nrepository = "{REPOSITORY}"\n'
     write(tree.folder, {"pyproject.toml": settings, "apps/web/pod.yaml": POD})
+    reading = os.open(started, os.O_RDONLY | os.O_NONBLOCK)
     process = program("validate", "--output", "report.txt", start_new_session=True)
-    started.read_text()
+    ready, _, _ = select.select([reading], [], [], 60)
+    os.close(reading)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate()
+    assert ready, "checkov was not asked"
     assert (process.returncode, out, err) == (130, "", "error: Interrupted. Nothing is half done.\n")
     assert not (tree.folder / "report.txt").exists()
 
@@ -305,12 +308,8 @@ def _without_seconds(text: str) -> str:
 def test_a_report_that_can_not_be_finished_leaves_the_old_one(tree: Clone, command: Command) -> None:
     report = tree.folder / "report.json"
     report.write_text("old")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
-    try:
+    with room_for(20):
         answer = command("validate", "--no-cache", "--format", "json", "--output", report)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (answer.code, answer.out) == (2, "")
     assert is_one_sentence(answer.err)
     assert "File too large" in answer.err

@@ -106,7 +106,7 @@ def test_every_job_ends(file: Path) -> None:
 @pytest.mark.parametrize("name", MOVING)
 def test_environments_are_moved_one_at_a_time_and_nothing_half_done_is_cancelled(name: str) -> None:
     concurrency = read(name)["concurrency"]
-    assert concurrency["group"].startswith("environment-${{ inputs.environment")
+    assert concurrency["group"] == "environment-${{ inputs.environment }}"
     assert concurrency["cancel-in-progress"] is False
 
 
@@ -157,10 +157,17 @@ def asked(name: str, folder: Path, **inputs: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("word", [*NASTY, "a" * 40])
 def test_what_is_given_to_promote_stays_one_word(tmp_path: Path, word: str) -> None:
-    empty = {"app": None, "env": None, "lift_quarantine": None, "dry_run": False}
-    assert asked("promote", tmp_path, SHA=word, TO="", REASON="") == {**empty, "sha": word}
-    given = {**empty, "sha": "abc", "env": word, "lift_quarantine": word}
+    plain = {"app": None, "env": "staging", "lift_quarantine": None, "dry_run": False}
+    assert asked("promote", tmp_path, SHA=word, TO="staging", REASON="") == {**plain, "sha": word}
+    given = {**plain, "sha": "abc", "env": word, "lift_quarantine": word}
     assert asked("promote", tmp_path, SHA="abc", TO=word, REASON=word) == given
+
+
+def test_the_reviewers_of_an_environment_are_asked_about_that_environment() -> None:
+    [job] = read("promote")["jobs"].values()
+    assert job["environment"] == "${{ inputs.environment }}"
+    text = (FOLDER / "promote.yml").read_text("utf-8")
+    assert "options: [staging, production]" in text
 
 
 @pytest.mark.parametrize("word", [*NASTY, "a" * 40])

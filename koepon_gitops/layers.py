@@ -88,8 +88,11 @@ def _objects(document: Document) -> Iterator[Written]:
 
 
 def is_written(written: Written, subject: Subject) -> bool:
+    """Whether it became the object. A kustomization's `namespace` renames the Namespace that it holds as well."""
     group = written.apiVersion.rpartition("/")[0]
-    return written.kind == subject.id.kind and group == subject.id.group and written.name in subject.names
+    if written.kind != subject.id.kind or group != subject.id.group:
+        return False
+    return written.name in subject.names or (subject.moved and (group, written.kind) == ("", "Namespace"))
 
 
 def _is_in_namespace(written: Written, subject: Subject) -> bool:

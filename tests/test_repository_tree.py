@@ -67,12 +67,31 @@ DEPLOYMENT, INGRESS = f"{BASE}/deployment.yaml", f"{BASE}/ingress.yaml"
 AUTOSCALER, BUDGET = f"{BASE}/horizontal-pod-autoscaler.yaml", f"{BASE}/pod-disruption-budget.yaml"
 STAGING, PRODUCTION, DR = (f"apps/koepon-app/overlays/{each}/kustomization.yaml" for each in ENVIRONMENTS)
 LIST, PROJECT, TO_DR = f"{BASE}/kustomization.yaml", "clusters/hub/projects/koepon.yaml", "clusters/dr/koepon-app.yaml"
+SPACE = "infrastructure/namespaces/production/kustomization.yaml"
+NAMED = "infrastructure/namespaces/base/namespace.yaml"
 THREE = ("production", "dr")
 """Where production's figures hold."""
 NAME, ONE = "- name: koepon/app", "[{name: koepon-app, count: 1}]"
 APPLICATION = "apiVersion: argoproj.io/v1alpha1"
 
 SLIPS = (
+    Slip(
+        "environment-label",
+        SPACE,
+        "koepon.com/environment:",
+        "koepon.com/enviroment:",
+        "labels:",
+        ("production",),
+        NAMED,
+    ),
+    Slip(
+        "environment-label",
+        SPACE,
+        "environment: production",
+        "environment: prod",
+        "koepon.com/environment: prod",
+        ("production",),
+    ),
     Slip("hpa-bounds", AUTOSCALER, "maxReplicas: 10", "maxReplicas: 12", "spec:", THREE),
     Slip("hpa-bounds", AUTOSCALER, "minReplicas: 3", "minReplicas: 2", "spec:", THREE),
     Slip("hpa-bounds", AUTOSCALER, "averageUtilization: 70", "averageUtilization: 75", "spec:", THREE),

@@ -3,21 +3,17 @@
 A fixture's first line says what it shows; `# finds: <message>` lines are all that the rule has to say about it.
 """
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from koepon_gitops import checks, evaluation, kustomize, manifests, policies, schemas
-from koepon_gitops.cache import Cache
+from koepon_gitops import checks, evaluation, manifests, policies, schemas
 from koepon_gitops.model import Finding, Manifest, ObjectId, Rule
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.schemas import Schemas
-from koepon_gitops.tree import Files
-from tests.trees import source
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ROOT / "policies" / "admission"
@@ -122,52 +118,3 @@ def test_every_expression_of_a_policy_fails_a_fixture_by_itself(
         for fixture in FAILING
         if fixture.parent.name == file.stem
     )
-
-
-type Objects = dict[str, dict[str, Any]]
-"""The objects of production by kind; one kind of which there are several is not mutated."""
-
-MUTATIONS: dict[str, Callable[[Objects], object]] = {
-    "hpa-bounds": lambda it: it["HorizontalPodAutoscaler"]["spec"].update(maxReplicas=12),
-    "image-pinned": lambda it: container(it).update(image="koepon/app:latest"),
-    "ingress-tls": lambda it: it["Ingress"]["spec"].pop("tls"),
-    "max-unavailable-zero": lambda it: it["Deployment"]["spec"].pop("strategy"),
-    "no-plain-secrets-in-env": lambda it: container(it)["env"].append({"name": "JWT_SECRET", "value": "correct-horse"}),
-    "pod-disruption-budget": lambda it: it["PodDisruptionBudget"]["spec"].update(maxUnavailable=0),
-    "probes": lambda it: container(it).pop("readinessProbe"),
-    "replicas": lambda it: it["Deployment"]["spec"].update(replicas=2),
-    "resources": lambda it: container(it)["resources"]["limits"].pop("memory"),
-    "restricted-security-context": lambda it: container(it)["securityContext"].pop("readOnlyRootFilesystem"),
-    "service-account": lambda it: pod(it).pop("automountServiceAccountToken"),
-    "topology-spread": lambda it: pod(it).pop("topologySpreadConstraints"),
-}
-"""For each rule one slip of the pen in production that it alone has to catch."""
-
-
-def pod(objects: Objects) -> dict[str, Any]:
-    return objects["Deployment"]["spec"]["template"]["spec"]
-
-
-def container(objects: Objects) -> dict[str, Any]:
-    return pod(objects)["containers"][0]
-
-
-@pytest.fixture(scope="module")
-def production() -> list[dict[str, Any]]:
-    """The namespace and the application as kustomize renders them."""
-    cache, files = Cache("renders", enabled=False), Files(ROOT)
-    folders = ("infrastructure/namespaces/production", "apps/koepon-app/overlays/production")
-    return [each for folder in folders for each in kustomize.build(source(folder), cache, files).objects]
-
-
-def test_production_is_clean(production: list[dict[str, Any]], library: Schemas) -> None:
-    assert judged(cluster(production), INSTALLED, library) == []
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_slip_in_production_is_caught_by_its_rule_alone(
-    rule: str, production: list[dict[str, Any]], library: Schemas
-) -> None:
-    objects = copy.deepcopy(production)
-    MUTATIONS[rule]({each["kind"]: each for each in objects})
-    assert {finding.rule for finding in judged(cluster(objects), INSTALLED, library)} == {rule}

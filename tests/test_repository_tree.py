@@ -68,30 +68,16 @@ AUTOSCALER, BUDGET = f"{BASE}/horizontal-pod-autoscaler.yaml", f"{BASE}/pod-disr
 STAGING, PRODUCTION, DR = (f"apps/koepon-app/overlays/{each}/kustomization.yaml" for each in ENVIRONMENTS)
 LIST, PROJECT, TO_DR = f"{BASE}/kustomization.yaml", "clusters/hub/projects/koepon.yaml", "clusters/dr/koepon-app.yaml"
 SPACE = "infrastructure/namespaces/production/kustomization.yaml"
-NAMED = "infrastructure/namespaces/base/namespace.yaml"
+LABEL, ONLY = "koepon.com/environment", ("production",)
+SPACES = "infrastructure/namespaces/base/namespace.yaml"
 THREE = ("production", "dr")
 """Where production's figures hold."""
 NAME, ONE = "- name: koepon/app", "[{name: koepon-app, count: 1}]"
 APPLICATION = "apiVersion: argoproj.io/v1alpha1"
 
 SLIPS = (
-    Slip(
-        "environment-label",
-        SPACE,
-        "koepon.com/environment:",
-        "koepon.com/enviroment:",
-        "labels:",
-        ("production",),
-        NAMED,
-    ),
-    Slip(
-        "environment-label",
-        SPACE,
-        "environment: production",
-        "environment: prod",
-        "koepon.com/environment: prod",
-        ("production",),
-    ),
+    Slip("environment-label", SPACE, f"{LABEL}:", "koepon.com/enviroment:", "labels:", ONLY, SPACES),
+    Slip("environment-label", SPACE, f"{LABEL}: production", f"{LABEL}: prod", f"{LABEL}: prod", ONLY),
     Slip("hpa-bounds", AUTOSCALER, "maxReplicas: 10", "maxReplicas: 12", "spec:", THREE),
     Slip("hpa-bounds", AUTOSCALER, "minReplicas: 3", "minReplicas: 2", "spec:", THREE),
     Slip("hpa-bounds", AUTOSCALER, "averageUtilization: 70", "averageUtilization: 75", "spec:", THREE),
@@ -162,7 +148,9 @@ def test_a_slip_is_found_by_its_rule_alone_where_a_person_mends_it(slip: Slip, t
     places = {where(tree, finding) for finding in found}
     assert {file for file, _ in places} == {slip.at or slip.file}
     assert all(line.startswith(slip.line) for _, line in places), places
-    assert {finding.application for finding in found} == {f"koepon-app-{each}" for each in slip.environments}
+    names = {finding.application.rpartition("-") for finding in found}
+    assert {environment for _, _, environment in names} == set(slip.environments)
+    assert len({application for application, _, _ in names}) == 1
     assert all(finding.severity == "error" and finding.remedy and not finding.unchecked for finding in found)
 
 

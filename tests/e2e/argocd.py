@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
@@ -15,13 +16,22 @@ from tests.e2e.processes import Process, free_port, wait_for
 
 NAMESPACE = "argocd"
 PART_OF = {"app.kubernetes.io/part-of": "argocd"}
-RECONCILIATION = {"ARGOCD_RECONCILIATION_TIMEOUT": "25s", "ARGOCD_RECONCILIATION_JITTER": "0s"}
-"""Production's settings, `timeout.reconciliation` and its jitter in argocd-cm, as Argo CD's manifests hand them over.
+SETTINGS = {
+    "ARGOCD_RECONCILIATION_TIMEOUT": "25s",
+    "ARGOCD_RECONCILIATION_JITTER": "0s",
+    "ARGOCD_SYNC_WAVE_DELAY": "0",
+}
+"""Production's settings, as Argo CD's manifests hand them to its programs.
 
-A rollback has to be live within three minutes even when its webhook is lost (NFR-404). Argo CD's own 120 s plus 60 s of
-jitter break that, because the one figure is both how often an Application is looked at and how long repo-server
-believes its last `git ls-remote`: a commit is seen after twice that at the latest. 25 s make it 50, which leaves ten
-seconds of a minute for the sync, and ask GitHub less than three times a minute.
+`timeout.reconciliation` and its jitter (argocd-cm): a rollback has to be live within three minutes even when its
+webhook is lost (NFR-404). Argo CD's own 120 s plus 60 s of jitter break that, because the one figure is both how often
+an Application is looked at and how long repo-server believes its last `git ls-remote`: a commit is seen after twice
+that at the latest. 25 s make it 50, which leaves ten seconds of a minute for the sync, and ask GitHub less than three
+times a minute.
+
+`controller.sync.wave.delay.seconds` (argocd-cmd-params-cm): by default every sync of the application stands still for
+2 s between its two waves, in the hope that other controllers have seen what changed. Waves wait for health anyway, and
+a pod that comes before its Secret waits for it.
 """
 
 
@@ -76,7 +86,7 @@ class ArgoCD:
             place.mkdir(parents=True, exist_ok=True)
         return (
             {name: str(place) for name, place in places.items()}
-            | RECONCILIATION
+            | SETTINGS
             | {
                 "PATH": f"{self._tools()}:/usr/local/bin:/usr/bin:/bin",
                 "KUBECONFIG": str(self.hub.kubeconfig),
@@ -150,10 +160,33 @@ class ArgoCD:
         sync = status.get("sync", {})
         return sync.get("status", ""), status.get("health", {}).get("status", ""), sync.get("revision", "")
 
-    def refresh(self, name: str) -> None:
-        """What the webhook does for one Application."""
-        content = self.application(name)
-        self.hub.client.merge(content, {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}})
+    def press_rollback(self, name: str, number: int) -> requests.Response:
+        """What the button in Argo CD's page asks: the deployment of that number in the Application's history."""
+        body = {"name": name, "id": str(number), "appNamespace": NAMESPACE}
+        return requests.post(f"{self.url}/api/v1/applications/{name}/rollback", json=body, timeout=30)
+
+    def sync_by_hand(self, name: str, revision: str) -> None:
+        """Sync to a revision, as one can who may edit Applications: Argo CD's server would refuse."""
+        operation = {"sync": {"revision": revision, "syncOptions": ["ServerSideApply=true"]}}
+        answer = self.hub.client.merge(self.application(name), {"operation": operation})
+        assert answer.accepted, answer.message
+
+    def syncs(self, name: str) -> dict[int, str]:
+        """The finished syncs Argo CD remembers: their revisions by number, oldest first."""
+        return {each["id"]: each["revision"] for each in self.application(name)["status"].get("history", ())}
+
+    def look(self, name: str) -> None:
+        """Have an Application looked at now, and wait until it has been."""
+        wanted = {"argocd.argoproj.io/refresh": "normal"}
+        self.hub.client.merge(self.application(name), {"metadata": {"annotations": wanted}})
+        wait_for(
+            f"a look at {name}", lambda: not wanted.keys() & self.application(name)["metadata"]["annotations"].keys()
+        )
+
+    def confirm(self, name: str) -> None:
+        """A person's yes to what an Application wants to prune or delete: all of it that was asked before now."""
+        approved = {"argocd.argoproj.io/deletion-approved": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        self.hub.client.merge(self.application(name), {"metadata": {"annotations": approved}})
 
 
 def _named(kind: str, name: str, labels: Mapping[str, str] | None = None) -> dict:

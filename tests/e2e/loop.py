@@ -6,6 +6,7 @@ controllers: nothing is synced there until a disaster is declared.
 """
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,11 +45,11 @@ class Loop:
         self.supervisor, self.ecr = supervisor, ecr
         binaries = Binaries()
         self.servers = {name: ApiServer(supervisor.room(name), binaries) for name in ("hub", *ENVIRONMENTS, "dr")}
-        for name in (*ENVIRONMENTS, "dr"):
-            self.servers[name].install(_external_secrets())
+        for server in self.servers.values():
+            server.install(_external_secrets())
         stages = (Path(__file__).parent / "stages.yaml").read_text()
         self.metrics = [Metrics(self.servers[name]) for name in ENVIRONMENTS]
-        self.clusters = {name: Cluster(self.servers[name], stages) for name in ENVIRONMENTS}
+        self.clusters = {name: Cluster(self.servers[name], stages) for name in ("hub", *ENVIRONMENTS)}
         self.hub = self.servers["hub"]
         self.secret = webhook_secret()
         registered = {name: server for name, server in self.servers.items() if name != "hub"}
@@ -71,12 +72,10 @@ class Loop:
         self.sandbox.open_gates()
 
     def _apply_root(self) -> None:
-        """What a person applies by hand, once, to an empty hub. All else comes out of git."""
-        for name in ("projects/clusters.yaml", "root.yaml"):
-            content = yaml.safe_load((self.sandbox.clone / "clusters" / "hub" / name).read_text())
-            content["metadata"]["namespace"] = NAMESPACE
-            answer = self.hub.client.apply(content)
-            assert answer.accepted, answer.message
+        """What a person does once on a new hub, as clusters/kustomization.yaml says it. All else comes out of git."""
+        command = ["kubectl", "--kubeconfig", self.hub.kubeconfig, "apply", "-k", self.sandbox.clone / "clusters"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
     def stop(self) -> None:
         """End what runs in this process; the supervisor ends the programs."""
@@ -95,9 +94,10 @@ class Loop:
 
     def automated(self) -> list[str]:
         """The names of all Applications that follow git by themselves."""
-        found = self.hub.client.list("argoproj.io/v1alpha1", "Application", NAMESPACE)
         return sorted(
-            each["metadata"]["name"] for each in found if "automated" in (each["spec"].get("syncPolicy") or {})
+            each["metadata"]["name"]
+            for each in self.applications()
+            if "automated" in (each["spec"].get("syncPolicy") or {})
         )
 
     def written(self, environment: str) -> str:
@@ -147,7 +147,25 @@ class Loop:
         if self.sandbox.git("diff", "--name-only", self.first, "HEAD", "--", ".", overlays):
             self.sandbox.git("restore", "--source", self.first, "--staged", "--worktree", "--", ".", overlays)
             self.sandbox.commit("Mend what a test has left")
+        self.prune_applications()
         self.wait_live()
+
+    def prune_applications(self) -> None:
+        """Say yes, as a person would, to the pruning of Applications that git no longer holds; until they are gone."""
+        declared = self.declared()
+
+        def gone() -> bool:
+            left = {each["metadata"]["name"] for each in self.applications()} - declared
+            for name in {"root", *left} if left else ():
+                with suppress(LookupError):
+                    self.argocd.confirm(name)
+            return not left
+
+        self.wait("the end of Applications that git no longer holds", gone, pause=1)
+
+    def applications(self) -> list[dict]:
+        """All Applications on the hub."""
+        return self.hub.client.list("argoproj.io/v1alpha1", "Application", NAMESPACE)
 
     @property
     def hook(self) -> Path:
@@ -278,14 +296,14 @@ class Loop:
             process.start()
         return [name for name, _ in dead]
 
-    def wait(self, what: str, ready: Callable[[], object], seconds: float = LIMIT) -> None:
+    def wait(self, what: str, ready: Callable[[], object], seconds: float = LIMIT, pause: float = 0.05) -> None:
         """Poll until `ready` is true, reviving what has died."""
 
         def looked() -> object:
             self.revive()
             return ready()
 
-        wait_for(what, looked, seconds)
+        wait_for(what, looked, seconds, pause)
 
 
 def _external_secrets() -> list[dict]:

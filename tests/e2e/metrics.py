@@ -7,7 +7,7 @@ import json
 import ssl
 import subprocess
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -103,8 +103,9 @@ def _usage(pod: dict) -> dict:
     metadata = {name: pod["metadata"].get(name, {}) for name in ("name", "namespace", "labels")}
     return {
         "metadata": metadata,
-        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "window": "30s",
+        # An autoscaler disregards what was measured before a pod had been ready for a whole window.
+        "timestamp": (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "window": "0s",
         "containers": [{"name": each["name"], "usage": USAGE} for each in pod["spec"]["containers"]],
     }
 

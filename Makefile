@@ -25,6 +25,10 @@ demo: setup schemas ## promote, refuse, roll back in a sandbox, in under a minut
 bench: setup schemas ## speed as ratios measured in one run
 	$(PYTHON) -m bench
 
+e2e: setup schemas ## a real API server and a real Argo CD on loopback: build them once, then ask them everything
+	$(PYTHON) -m tests.e2e.binaries
+	.venv/bin/pytest tests/e2e -n 0 -vv
+
 setup: .venv/.synced .venv-checkov/.synced ## install the locked environments
 
 schemas: setup tools ## fetch the pinned CRD schemas, once
@@ -51,4 +55,4 @@ $(UV):
 clean: ## remove the environments; caches outside the work tree stay
 	rm -rf .uv .venv .venv-checkov
 
-.PHONY: help validate test demo bench setup schemas tools clean
+.PHONY: help validate test demo bench e2e setup schemas tools clean

@@ -162,7 +162,7 @@ class ArgoCD:
 
     def press_rollback(self, name: str, number: int) -> requests.Response:
         """What the button in Argo CD's page asks: the deployment of that number in the Application's history."""
-        body = {"name": name, "id": str(number), "appNamespace": NAMESPACE}
+        body = {"name": name, "id": number, "appNamespace": NAMESPACE}
         return requests.post(f"{self.url}/api/v1/applications/{name}/rollback", json=body, timeout=30)
 
     def sync_by_hand(self, name: str, revision: str) -> None:

@@ -14,6 +14,11 @@ from tests.e2e.processes import Supervisor
 from tests.e2e.rollouts import Rollouts
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The API servers sign their own certificates; pytest would warn of each request."""
+    config.addinivalue_line("filterwarnings", "ignore::urllib3.exceptions.InsecureRequestWarning")
+
+
 @pytest.fixture(scope="session")
 def figures(request: pytest.FixtureRequest) -> Figures:
     """What this run measures."""
@@ -59,22 +64,18 @@ def rollouts(cluster: Cluster) -> Rollouts:
 def production(supervisor: Supervisor, figures: Figures) -> Iterator[Loop]:
     """The loop, synced once: four clusters, Argo CD, a git server and ECR."""
     ecr = Ecr()
-    with figures.timed("start", "the whole loop, until everything is synced and healthy"):
+    with figures.timed("start", "four clusters, Argo CD and a git server"):
         loop = Loop(supervisor, ecr)
-        try:
+    try:
+        with figures.timed("start", "after that, until every Application is synced and healthy"):
             loop.wait_settled()
-        except TimeoutError:
-            loop.stop()
-            ecr.stop()
-            raise
-    yield loop
-    figures.values["memory"] = {}
-    inside = supervisor.everything()
-    for name in inside:
-        if name.partition("/")[0] in loop.servers:
-            figures.note("memory", name, inside[name].memory())
-    loop.stop()
-    ecr.stop()
+        yield loop
+        for name, process in supervisor.everything().items():
+            if name.partition("/")[0] in loop.servers:
+                figures.note("memory", name, process.memory())
+    finally:
+        loop.stop()
+        ecr.stop()
 
 
 @pytest.fixture

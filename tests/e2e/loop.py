@@ -110,12 +110,11 @@ class Loop:
     def running(self, environment: str) -> list[str]:
         """The images of the pods that serve, as `tag@digest`."""
         pods = self.clusters[environment].ready_pods(environment, APPLICATION)
-        return [pod["spec"]["containers"][0]["image"].rpartition("/app:")[2] for pod in pods]
+        return [_image(pod) for pod in pods]
 
-    def replicas(self, environment: str) -> int:
-        """How many pods the Deployment wants."""
-        found = self.servers[environment].client.get("apps/v1", "Deployment", APPLICATION, environment)
-        return int(found["spec"]["replicas"])
+    def deployment(self, environment: str) -> dict[str, Any]:
+        """The Deployment as the environment's cluster has it."""
+        return self.servers[environment].client.get("apps/v1", "Deployment", APPLICATION, environment)
 
     def settled(self) -> bool:
         """Whether the root has made all Applications, and all that follow git are Synced and Healthy at its tip."""
@@ -148,7 +147,10 @@ class Loop:
             self.sandbox.git("restore", "--source", self.first, "--staged", "--worktree", "--", ".", overlays)
             self.sandbox.commit("Mend what a test has left")
         self.prune_applications()
-        self.wait_live()
+        for environment in ENVIRONMENTS:
+            if not self.is_live(environment):
+                self.argocd.look(f"{APPLICATION}-{environment}")
+        self.wait_live(seconds=2 * LIMIT)
 
     def prune_applications(self) -> None:
         """Say yes, as a person would, to the pruning of Applications that git no longer holds; until they are gone."""
@@ -200,14 +202,16 @@ class Loop:
         revision = revision or self.tip
         if self.argocd.status(f"{APPLICATION}-{environment}") != ("Synced", "Healthy", revision):
             return False
-        return self.running(environment) == [self.written(environment)] * self.replicas(environment)
+        deployment = self.deployment(environment)["spec"]
+        wanted = [self.written(environment)] * deployment["replicas"]
+        return self.running(environment) == wanted and _image(deployment["template"]) == wanted[0]
 
     def wait_live(self, *environments: str, seconds: float = LIMIT) -> None:
         """Until git's tip is live in the environments, by default in all."""
         for environment in environments or ENVIRONMENTS:
             what = f"{environment} at {self.tip[:12]}"
             try:
-                wait_for(what, lambda environment=environment: self.is_live(environment), seconds)
+                self.wait(what, lambda environment=environment: self.is_live(environment), seconds)
             except TimeoutError as error:
                 raise TimeoutError(f"{error}\n{self.explain(environment)}") from None
 
@@ -304,6 +308,11 @@ class Loop:
             return ready()
 
         wait_for(what, looked, seconds, pause)
+
+
+def _image(pod: dict) -> str:
+    """What the first container of a pod or of a pod's template runs, as `tag@digest`."""
+    return str(pod["spec"]["containers"][0]["image"].rpartition("/app:")[2])
 
 
 def _external_secrets() -> list[dict]:

@@ -90,18 +90,18 @@ def _delete(loop: Loop) -> None:
 
 def _set_image(loop: Loop) -> None:
     client = loop.servers["production"].client
-    deployment = client.get("apps/v1", "Deployment", APPLICATION, "production")
+    deployment = loop.deployment("production")
     image = f"123456789012.dkr.ecr.ap-northeast-1.amazonaws.com/koepon/app:{'b' * 40}@sha256:{'b' * 64}"
     containers = [deployment["spec"]["template"]["spec"]["containers"][0] | {"image": image}]
     assert client.merge(deployment, {"spec": {"template": {"spec": {"containers": containers}}}}).accepted
 
 
-def _scale(loop: Loop) -> None:
+def _scale(loop: Loop, replicas: int = 1) -> None:
     """Replicas are the autoscaler's, which Argo CD leaves alone: it is the one that heals this."""
     client = loop.servers["production"].client
-    deployment = client.get("apps/v1", "Deployment", APPLICATION, "production")
-    path = f"{client.path(deployment)}/scale"
-    answer = client.request("PATCH", path, {"spec": {"replicas": 1}}, content_type="application/merge-patch+json")
+    path = f"{client.path(loop.deployment('production'))}/scale"
+    patch = {"spec": {"replicas": replicas}}
+    answer = client.request("PATCH", path, patch, content_type="application/merge-patch+json")
     assert answer.accepted, answer.message
 
 
@@ -114,9 +114,26 @@ def test_drift_is_healed(loop: Loop, edit: Callable[[Loop], None]) -> None:
         service = client.get("v1", "Service", f"{APPLICATION}-service", "production")
         client.get("policy/v1", "PodDisruptionBudget", APPLICATION, "production")
         selected = service["spec"]["selector"]["app"] == APPLICATION
-        return selected and loop.replicas("production") == 3 and loop.is_live("production")
+        return selected and loop.deployment("production")["spec"]["replicas"] == 3 and loop.is_live("production")
 
     loop.wait("production as git has it", healed)
+
+
+def test_scaling_to_nothing_by_hand_is_healed_by_nobody(loop: Loop) -> None:
+    """What is known not to hold: an autoscaler leaves 0 alone, Argo CD replicas, and the policy sees no `scale`."""
+    client = loop.servers["production"].client
+
+    def disabled() -> bool:
+        found = client.get("autoscaling/v2", "HorizontalPodAutoscaler", APPLICATION, "production")
+        return "ScalingDisabled" in [each["reason"] for each in found["status"]["conditions"]]
+
+    _scale(loop, 0)
+    loop.wait("the autoscaler's verdict", disabled)
+    loop.argocd.look(f"{APPLICATION}-production")
+    assert loop.argocd.status(f"{APPLICATION}-production")[0] == "Synced"
+    assert loop.running("production") == []
+    _scale(loop, 3)
+    loop.wait_live("production")
 
 
 def test_what_git_no_longer_holds_is_pruned(loop: Loop) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from koepon_gitops import applicationsets, places
-from koepon_gitops.configuration import Configuration
-from koepon_gitops.errors import GitOpsError, ManifestError, UncheckableError
+from koepon_gitops.configuration import FILE, Configuration
+from koepon_gitops.errors import GitOpsError, ManifestError, RequestError, UncheckableError
 from koepon_gitops.model import Application, Finding, Json, ObjectId, Source, SourceKind, Value
 from koepon_gitops.prescan import NAMES, kustomization_file
+from koepon_gitops.spelling import did_you_mean
 from koepon_gitops.tree import Files, Kind
 
 GROUP = "argoproj.io"
@@ -34,20 +35,34 @@ class Surroundings(Value):
 
 
 def declared(files: Files, around: Surroundings) -> Declared:
-    """Every Application written as plain YAML under the configured folder (the whole tree when that is not there).
+    """Every Application written as plain YAML under the configured folder (none configured: `clusters`, or everywhere).
 
-    One that lacks its destination or sources is a patch, or a mistake: it has no `sources`.
+    One that lacks its destination or sources is a patch, or a mistake: it has no `sources`. Raises RequestError
+    configuration/missing-folder.
     """
     found: list[Application] = []
     findings: list[Finding] = []
-    place = files.locate(around.configuration.clusters)
-    start = around.configuration.clusters if place and place.kind is Kind.FOLDER else "."
-    for name in _candidates(files, start, frozenset(around.configuration.exempt)):
+    for name in _candidates(files, _start(files, around.configuration), frozenset(around.configuration.exempt)):
         try:
             found += _in_file(files, name, around)
         except GitOpsError as error:
             findings.append(Finding.of_error(error))
     return Declared(applications=tuple(found), findings=tuple(findings))
+
+
+def _start(files: Files, configuration: Configuration) -> str:
+    place = files.locate(configuration.clusters)
+    if place and place.kind is Kind.FOLDER:
+        return configuration.clusters
+    if "clusters" not in configuration.model_fields_set:
+        return "."
+    folders = [name for name, kind in files.listing(".").items() if kind is Kind.FOLDER]
+    raise RequestError(
+        "configuration/missing-folder",
+        f"`clusters` names {configuration.clusters}, and there is no such folder.",
+        where=FILE,
+        remedy=f"{did_you_mean(configuration.clusters, folders)}Name the folder that holds the Applications.",
+    )
 
 
 def _candidates(files: Files, folder: str, exempt: frozenset[str]) -> Iterator[str]:
@@ -170,7 +185,7 @@ def elsewhere(source: Source, files: Files, around: Surroundings) -> str:
     if source.chart:
         return "it is a chart of another repository"
     known = _urls(around)
-    if known and _place(source.repo_url) not in known:
+    if known and not is_ours(source, around):
         return "it lives in another repository"
     if not known and files.locate(source.path or ".") is None:
         return "it lives in another repository (no remote says which this one is)"
@@ -178,6 +193,11 @@ def elsewhere(source: Source, files: Files, around: Surroundings) -> str:
     if branch not in ("", "HEAD", around.configuration.branch):
         return f"it follows {source.revision}, and this tree becomes {around.configuration.branch}"
     return ""
+
+
+def is_ours(source: Source, around: Surroundings) -> bool:
+    """Whether a source names this repository."""
+    return _place(source.repo_url) in _urls(around)
 
 
 def _urls(around: Surroundings) -> frozenset[str]:

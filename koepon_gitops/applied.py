@@ -10,6 +10,7 @@ from koepon_gitops import changes, placement, schemas
 from koepon_gitops.configuration import load
 from koepon_gitops.errors import RequestError
 from koepon_gitops.repository import Repository
+from koepon_gitops.spelling import did_you_mean
 
 
 def text(root: Path, application: str, revision: str | None = None) -> str:
@@ -19,6 +20,7 @@ def text(root: Path, application: str, revision: str | None = None) -> str:
         tree = changes.rendered(folder, repository)
         exempt = schemas.exemptions(folder / load(folder).policies / "schemas.yaml")
         library = schemas.load(placement.definitions(tree), exempt=exempt)
+    names = sorted(each.application.name for each in tree)
     for rendered in placement.placed(tree, library):
         if rendered.application.name == application:
             documents = (dict(manifest.content) for manifest in rendered.manifests)
@@ -29,7 +31,7 @@ def text(root: Path, application: str, revision: str | None = None) -> str:
     raise RequestError(
         "applications/unknown",
         f"No Application is named {application}.",
-        remedy=f"The tree declares: {', '.join(each.application.name for each in tree)}.",
+        remedy=f"{did_you_mean(application, names)}The tree declares: {', '.join(names)}.",
     )
 
 

@@ -3,11 +3,15 @@
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 
 from koepon_gitops.errors import RequestError
 from koepon_gitops.model import Value
+from koepon_gitops.spelling import did_you_mean
+
+FILE = "pyproject.toml"
 
 
 class Cluster(Value):
@@ -23,7 +27,7 @@ class Configuration(Value):
     repository: str = ""
     """Its URL as Applications name it in `repoURL`. Empty: the git remotes decide, else whether the path exists."""
     clusters: str = "clusters"
-    """The folder in which Applications are looked for; the whole tree when it is not there."""
+    """The folder in which Applications are looked for; when it is not named and not there, the whole tree."""
     policies: str = "policies"
     """The folder with `admission/*.yaml` (policies) and their data."""
     branch: str = "main"
@@ -38,18 +42,28 @@ class Configuration(Value):
 
 def load(root: Path) -> Configuration:
     """Read `pyproject.toml` under `root`; defaults when there is none. Raises RequestError when it is malformed."""
-    file = root / "pyproject.toml"
+    file = root / FILE
     try:
         table = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
         return Configuration(**table.get("tool", {}).get("koepon_gitops", {}))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError) as error:
-        sentence = str(error).replace("\n", " ")
-        raise RequestError(
-            "configuration/invalid",
-            f"[tool.koepon_gitops] can't be read: {sentence}.",
-            where="pyproject.toml",
-            remedy="Correct the table; koepon_gitops/configuration.py lists its keys.",
-        ) from error
+    except ValidationError as error:
+        raise _wrong_key(error.errors()[0]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        what = f"[tool.koepon_gitops] can't be read: {error}."
+        raise RequestError("configuration/invalid", what, where=FILE, remedy="Correct the file.") from error
+
+
+def _wrong_key(problem: Any) -> RequestError:
+    """pydantic's complaint about the table in our words."""
+    *holders, name = [str(step) for step in problem["loc"]]
+    key = ".".join((*holders, name))
+    what = f"`{key}` can't be used: {problem['msg'].removeprefix('Value error, ').lower()}."
+    remedy = "Correct its value."
+    if problem["type"] == "extra_forbidden":
+        known = list((Cluster if holders else Configuration).model_fields)
+        what = f"`{key}` is no setting of [tool.koepon_gitops]."
+        remedy = f"{did_you_mean(name, known)}There are: {', '.join(known)}."
+    return RequestError("configuration/invalid", what, where=FILE, remedy=remedy)
 
 
 def cache_directory() -> Path:

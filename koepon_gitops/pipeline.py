@@ -21,6 +21,7 @@ from koepon_gitops.errors import RequestError, UncheckableError
 from koepon_gitops.model import Finding, Manifest, Report, Summary, Waived, in_order
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.rendering import Rendered
+from koepon_gitops.spelling import did_you_mean
 from koepon_gitops.tree import Files
 from koepon_gitops.validation import Question, Step
 
@@ -39,7 +40,11 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     rules = policies.load(rules_folder / "admission")
     judge = evaluation.Judge(library, rules, clusters)
 
-    findings = [*renderer.findings, *(finding for rendered in tree for finding in rendered.findings)]
+    findings = [
+        *renderer.findings,
+        *renderer.unlisted,
+        *(finding for rendered in tree for finding in rendered.findings),
+    ]
     findings += placement.duplicates(tree)
     findings += _project_violations(tree, library, settings)
     findings += evaluation.evaluate(judge, chosen, Cache("evaluations", enabled=cached), step)
@@ -75,8 +80,8 @@ def _chosen(tree: Sequence[Rendered], question: Question) -> tuple[Rendered, ...
     if unknown := sorted(set(question.applications) - names):
         raise RequestError(
             "applications/unknown",
-            f"no Application is named {unknown[0]}.",
-            remedy=f"The tree declares: {', '.join(sorted(names))}.",
+            f"No Application is named {unknown[0]}.",
+            remedy=f"{did_you_mean(unknown[0], names)}The tree declares: {', '.join(sorted(names))}.",
         )
     return tuple(
         rendered

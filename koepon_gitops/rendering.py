@@ -1,11 +1,11 @@
 """Applications to objects: everything Argo CD would sync, and what those objects declare in turn (app of apps)."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from koepon_gitops import applications, directory, helm, kustomize
+from koepon_gitops import applications, directory, helm, kustomize, omissions
 from koepon_gitops.cache import Cache, key
 from koepon_gitops.configuration import Configuration
 from koepon_gitops.errors import GitOpsError, UncheckableError
@@ -57,6 +57,8 @@ class Renderer:
         self.files = Files(root)
         self.findings: list[Finding] = []
         """What is wrong with files that may declare an Application, and belongs to none."""
+        self.unlisted: list[Finding] = []
+        """Applications that nothing syncs by mistake; what is synced is rendered all the same."""
         self._results: dict[str, _Result] = {}
         self._twice: list[tuple[Application, Application]] = []
 
@@ -88,10 +90,21 @@ class Renderer:
             if not self.findings:
                 raise error
             self.findings.append(Finding.of_error(error))
-        bare = self._undeclared(known, written)
-        self.findings += map(_incomplete, (each for each in known.values() if not each.sources))
-        self.findings += self._duplicates(frozenset().union(*(self._covered(each) for each in known.values())))
+        synced = frozenset().union(*(self._covered(each) for each in known.values()))
+        forgotten = {name for name, each in known.items() if omissions.is_unlisted(each, synced, self._covered(each))}
+        bare = self._applied_by_hand(known.keys() - forgotten, written, synced)
+        self.unlisted = [omissions.unlisted(known[name]) for name in sorted(forgotten)]
+        self.findings += self._passed_over(known.values())
+        self.findings += map(omissions.incomplete, (each for each in known.values() if not each.sources))
+        self.findings += self._duplicates(synced)
         return tuple(self._rendered(known[name], bare) for name in sorted(known))
+
+    def _passed_over(self, known: Iterable[Application]) -> Iterator[Finding]:
+        """That nothing was rendered, where no failure says so already."""
+        asked = [each for each in known if each.sources]
+        results = [self._results[_identity(each)] for each in asked]
+        if asked and not any(each.renderings or each.has_failed for each in results):
+            yield omissions.none_rendered([source for each in asked for source in each.sources], self.around)
 
     def _by_name(self, found: Iterable[Application]) -> dict[str, Application]:
         """The Applications as written; of two with one name, that with sources (the other is a patch of it)."""
@@ -132,7 +145,7 @@ class Renderer:
 
     def _source(self, application: Application, source: Source, result: "_Result") -> Rendering | None:
         if reason := applications.elsewhere(source, self.files, self.around):
-            result.findings.append(_not_rendered(application, source, reason))
+            result.findings.append(omissions.not_rendered(application, source, reason))
             return None
         match applications.kind_of(source, self.files):
             case SourceKind.REFERENCE:
@@ -143,7 +156,7 @@ class Renderer:
                 return directory.render(source, self.files)
             case SourceKind.HELM:
                 if not helm.available():
-                    result.findings.append(_not_rendered(application, source, "helm is not on PATH"))
+                    result.findings.append(omissions.not_rendered(application, source, "helm is not on PATH"))
                     return None
                 return helm.render(source, application, self.cache, self.files)
             case kind:
@@ -166,13 +179,15 @@ class Renderer:
         own = {name: each for name, each in written.items() if each.file not in covered}
         return own | children
 
-    def _undeclared(self, known: Mapping[str, Application], written: Mapping[str, Application]) -> dict[str, Manifest]:
+    @staticmethod
+    def _applied_by_hand(
+        names: Collection[str], written: Mapping[str, Application], synced: Collection[str]
+    ) -> dict[str, Manifest]:
         """Applications no other one syncs, as objects: a person applies them once, so they are checked too."""
-        covered = frozenset().union(*(self._covered(each) for each in known.values()))
         return {
-            name: _applied_by_hand(application)
+            name: _as_object(application)
             for name, application in written.items()
-            if name in known and application.file not in covered and application.content
+            if name in names and application.file not in synced and application.content
         }
 
     def _covered(self, application: Application) -> frozenset[str]:
@@ -205,6 +220,10 @@ class _Result:
         self.renderings: list[Rendering] = []
         self.findings: list[Finding] = []
 
+    @property
+    def has_failed(self) -> bool:
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
+
 
 def _manifests(application: Application, rendering: Rendering) -> Iterator[Manifest]:
     for content in rendering.objects:
@@ -217,7 +236,7 @@ def _manifests(application: Application, rendering: Rendering) -> Iterator[Manif
         )
 
 
-def _applied_by_hand(application: Application) -> Manifest:
+def _as_object(application: Application) -> Manifest:
     content = {**application.content}
     content["metadata"] = {**content["metadata"], "namespace": application.namespace}
     return Manifest(
@@ -226,19 +245,6 @@ def _applied_by_hand(application: Application) -> Manifest:
         id=ObjectId.of(content),
         content=content,
         files=(application.file,),
-    )
-
-
-def _not_rendered(application: Application, source: Source, reason: str) -> Finding:
-    what = source.chart or source.path or "."
-    return Finding(
-        rule="applications/not-rendered",
-        severity=Severity.INFO,
-        application=application.name,
-        path=application.file,
-        line=application.line,
-        message=f"{source.repo_url} {what} was not rendered: {reason}.",
-        remedy="Its objects are not covered by this run.",
     )
 
 
@@ -251,18 +257,6 @@ def _declared_twice(one: Application, other: Application) -> Finding:
         line=other.line,
         message=f"Application {other.name} is declared in {one.file}:{one.line} as well; one overwrites the other.",
         remedy="Rename one of the two.",
-    )
-
-
-def _incomplete(application: Application) -> Finding:
-    return Finding(
-        rule="applications/incomplete",
-        severity=Severity.ERROR,
-        application=application.name,
-        path=application.file,
-        line=application.line,
-        message=f"Application {application.name} has no source, and no kustomization uses it as a patch.",
-        remedy="Give it spec.source and spec.destination, or remove the file.",
     )
 
 

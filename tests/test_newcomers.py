@@ -1,0 +1,93 @@
+"""A newcomer's slips, one at a time, and what the command line says: the file and line to mend, nothing beside it."""
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from tests.commands import TREE, Command, cache, command, tree
+from tests.conftest import Clone
+from tests.trees import application, write
+
+__all__ = ["cache", "command", "tree"]
+
+SETTINGS = str(TREE["pyproject.toml"])
+APP_OF_APPS = {
+    "bootstrap/root.yaml": application("root", "clusters"),
+    "clusters/kustomization.yaml": "namespace: argocd\nresources: [web.yaml]",
+    "pyproject.toml": f'{SETTINGS}clusters = "."\n',
+}
+
+
+# Nothing was looked at
+
+
+def test_a_repository_known_by_another_url(tree: Clone, command: Command, snapshot: SnapshotAssertion) -> None:
+    write(tree.folder, {"pyproject.toml": SETTINGS.replace("team/gitops", "team/other")})
+    answer = command("validate")
+    assert answer.code == 3
+    assert str(answer) == snapshot
+
+
+def test_no_remote_is_this_repository(tree: Clone, command: Command) -> None:
+    write(tree.folder, {"pyproject.toml": "[tool.koepon_gitops]\nbaseline = false\n"})
+    answer = command("validate")
+    assert answer.code == 3
+    assert "Set `repository` in [tool.koepon_gitops]" in answer.out
+
+
+def test_one_application_that_is_rendered_is_enough(tree: Clone, command: Command) -> None:
+    write(tree.folder, {"clusters/shop.yaml": application("shop").replace("team/gitops", "team/other")})
+    answer = command("validate")
+    assert (answer.code, "applications/not-rendered" in answer.out) == (0, True)
+
+
+def test_what_failed_is_not_called_passed_over_as_well(tree: Clone, command: Command) -> None:
+    broken = {f"apps/{name}.yaml": "kind: [" for name in ("web/settings", "shop/prices")}
+    write(tree.folder, broken)
+    answer = command("validate")
+    assert (answer.code, "none-rendered" in answer.out) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'clusters = "clustrs"',
+        'clusters = "nope"',
+        'clutsers = "clusters"',
+        'owner = "me"',
+        'baseline = "perhaps"',
+        "cluster.production.sever = 'https://production.example'",
+        "cluster = ",
+    ],
+)
+def test_a_setting_that_means_nothing(tree: Clone, command: Command, setting: str, snapshot: SnapshotAssertion) -> None:
+    write(tree.folder, {"pyproject.toml": SETTINGS.replace("baseline = false\n", "") + setting})
+    answer = command("validate")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == snapshot
+
+
+# Applications
+
+
+@pytest.mark.parametrize("name", ["validate", "render"])
+def test_an_application_that_is_not_there(
+    tree: Clone, command: Command, name: str, snapshot: SnapshotAssertion
+) -> None:
+    assert str(command(name, "shopp")) == snapshot
+
+
+def test_an_application_that_no_kustomization_lists(tree: Clone, command: Command, snapshot: SnapshotAssertion) -> None:
+    write(tree.folder, APP_OF_APPS)
+    answer = command("validate")
+    assert answer.code == 1
+    assert str(answer) == snapshot
+    assert command("render", "shop").code == 0
+    write(tree.folder, {"clusters/kustomization.yaml": "namespace: argocd\nresources: [web.yaml, shop.yaml]"})
+    assert command("validate").code == 0
+
+
+def test_a_root_beside_what_it_syncs_is_applied_by_hand(tree: Clone, command: Command) -> None:
+    files = {**APP_OF_APPS, "clusters/root.yaml": application("root", "clusters")}
+    del files["bootstrap/root.yaml"]
+    write(tree.folder, {**files, "clusters/kustomization.yaml": "namespace: argocd\nresources: [web.yaml, shop.yaml]"})
+    assert command("validate").code == 0

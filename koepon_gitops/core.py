@@ -105,13 +105,24 @@ def _collect(name: str, definitions: dict[str, Any]) -> None:
     """Copy a definition and all it refers to, without prose, with the constraints of `kubernetes.CONSTRAINTS`."""
     if name in definitions:
         return
-    reduced = definitions[name] = dict(_SPECIAL[name]) if name in _SPECIAL else _reduced(_definitions()[name])
+    whole = _definitions()[name]
     if name.endswith(_UNCHECKED):
-        reduced.pop("required", None)
+        whole = _optional(whole)
+    reduced = definitions[name] = dict(_SPECIAL[name]) if name in _SPECIAL else _reduced(whole)
     for field, constraint in kubernetes.CONSTRAINTS.get(name, {}).items():
         _constrain(reduced, field, constraint)
     for reference in _references(reduced):
         _collect(reference, definitions)
+
+
+def _optional(definition: dict[str, Any]) -> dict[str, Any]:
+    """The definition with nothing required: what may be missing may be null."""
+    fields = {
+        name: {**part, "type": [part["type"], "null"]} if isinstance(part.get("type"), str) else part
+        for name, part in definition.get("properties", {}).items()
+    }
+    rest = {name: part for name, part in definition.items() if name != "required"}
+    return {**rest, "properties": fields} if fields else rest
 
 
 def _reduced(part: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Kind(NamedTuple):
     plural: str
     namespaced: bool
     schema: dict[str, Any]
-    """JSON Schema 2020-12. `x-must` beside a constraint is the sentence for people; it has no other effect."""
+    """JSON Schema 2020-12. `x-must` beside a constraint is the sentence for people, `x-nullable` says that a null stays
+    (`decoding`); they have no other effect."""
     plan: structure.Node | None
     """What JSON Schema cannot say; None when there is nothing of the kind."""
 
@@ -84,6 +85,8 @@ def _structural(schema: Json, *, optional: bool) -> dict[str, Any]:
     """`optional`: an explicit null counts as absent (`PruneNonNullableNullsWithoutDefaults` and `Default`)."""
     kinds = _types(schema)
     converted = _constraints(schema)
+    if schema.get("nullable"):
+        converted["x-nullable"] = True
     if schema.get("nullable") or optional:
         kinds = kinds and [*kinds, "null"]
         if None not in converted.get("enum", [None]):

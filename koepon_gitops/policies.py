@@ -212,7 +212,7 @@ class _Judge:
     def _subject(self) -> "Subject":
         from koepon_gitops.verdicts import Subject  # noqa: PLC0415 - as above
 
-        return Subject(self._manifest.content, self._request, self._namespace)
+        return Subject(self._schemas.held(self._manifest.content), self._request, self._namespace)
 
     def findings(self) -> Iterator[Finding]:
         for policy in self._kind.policies:

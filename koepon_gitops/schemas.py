@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from koepon_gitops import coherence, core, crds, kubernetes, sentences, structure
+from koepon_gitops import coherence, core, crds, decoding, kubernetes, sentences, structure
 from koepon_gitops.cache import key
 from koepon_gitops.configuration import cache_directory
 from koepon_gitops.errors import GitOpsError, UncheckableError
@@ -157,6 +157,7 @@ class _Compiled(NamedTuple):
 
     validator: "Draft202012Validator"
     schema: dict[str, Any]
+    custom: bool
     check: Callable[[Json], Iterable[Problem]] | None
 
 
@@ -173,7 +174,10 @@ class Schemas:
     def digest(self) -> str:
         """Changes when any verdict could."""
         declared = orjson.dumps(self._definitions, option=orjson.OPT_SORT_KEYS)
-        files = [*sorted(Path(__file__).with_name("coherence").glob("*.py")), Path(__file__).with_name("sentences.py")]
+        files = [
+            *sorted(Path(__file__).with_name("coherence").glob("*.py")),
+            *(Path(__file__).with_name(f"{name}.py") for name in ("decoding", "sentences")),
+        ]
         sources = [file.read_bytes() for file in files]
         return key(self._directory.name, core.digest(), declared, repr(sorted(self._exempt)), *sources)
 
@@ -183,14 +187,28 @@ class Schemas:
         Raises UncheckableError when the kind is not known and not exempt.
         """
         version, kind = content.get("apiVersion", ""), content.get("kind", "")
-        compiled = self._compiled.get((version, kind))
-        if compiled is None:
-            if (version, kind) in self._exempt and not self.knows(version, kind):
-                return ()
-            compiled = self._compiled[version, kind] = self._compile(version, kind)
-        if not compiled.validator.is_valid(content):
-            return sentences.problems(compiled.validator.iter_errors(content), compiled.schema, kind)
-        return tuple(compiled.check(content)) if compiled.check else ()
+        if (version, kind) in self._exempt and not self.knows(version, kind):
+            return ()
+        compiled = self._compiled_of(version, kind)
+        return self._problems(compiled, decoding.held(content, compiled.schema) if compiled.custom else content, kind)
+
+    def _problems(self, compiled: _Compiled, content: Json, kind: str) -> tuple[Problem, ...]:
+        """Unknown fields first and by themselves: the rest is judged without them, as the API server does."""
+        if compiled.validator.is_valid(content):
+            return tuple(compiled.check(content)) if compiled.check else ()
+        errors = list(compiled.validator.iter_errors(content))
+        if not (unknown := sentences.unknown(errors)):
+            return sentences.problems(errors, compiled.schema, kind)
+        strange = sentences.problems(unknown.values(), compiled.schema, kind)
+        rest = self._problems(compiled, decoding.without(content, unknown), kind)
+        return tuple(sorted((*strange, *rest), key=lambda each: (each.field, each.message)))
+
+    def held(self, content: Json) -> Json:
+        """The object as policies see it, once the API server has decoded it; of an exempt kind, as it is."""
+        version, kind = content["apiVersion"], content["kind"]
+        if not self.knows(version, kind):
+            return content
+        return decoding.held(content, self._compiled_of(version, kind).schema)
 
     def is_namespaced(self, api_version: str, kind: str) -> bool:
         """Whether objects of the kind live in a namespace. Raises UncheckableError for a kind that is not known."""
@@ -203,6 +221,11 @@ class Schemas:
     def knows(self, api_version: str, kind: str) -> bool:
         """Whether there is a schema of this kind."""
         return any(kind in table.get(api_version, {}) for table in self._tables)
+
+    def _compiled_of(self, version: str, kind: str) -> _Compiled:
+        if (version, kind) not in self._compiled:
+            self._compiled[version, kind] = self._compile(version, kind)
+        return self._compiled[version, kind]
 
     def _compile(self, version: str, kind: str) -> _Compiled:
         import jsonschema_rs  # noqa: PLC0415 - 30 ms that runs answered from the cache save
@@ -218,7 +241,7 @@ class Schemas:
                 f"The schema of {kind} ({version}) can't be used: {error}.",
                 remedy="Correct its CustomResourceDefinition.",
             ) from error
-        return _Compiled(validator, schema, check)
+        return _Compiled(validator, schema, kind not in core.resources().get(version, {}), check)
 
     def _source(self, version: str, kind: str) -> tuple[dict[str, Any], Callable[[Json], Iterable[Problem]] | None]:
         entry = self._entry(version, kind)

@@ -39,6 +39,16 @@ def problems(errors: Iterable["ValidationError"], schema: Json, kind: str) -> tu
     return tuple(sorted(found.values(), key=lambda each: (each.field, each.message)))
 
 
+def unknown(errors: Iterable["ValidationError"]) -> dict[tuple[str | int, ...], "ValidationError"]:
+    """Of the errors, those about fields that do not exist, by the path of each field."""
+    found: dict[tuple[str | int, ...], ValidationError] = {}
+    for error in errors:
+        details: Any = error.kind
+        if details.name == "additionalProperties":
+            found |= {(*error.instance_path, name): error for name in details.unexpected}
+    return found
+
+
 def field(path: Sequence[str | int]) -> str:
     """`spec.containers[0].image`; a key that is no plain name as Kubernetes writes it: `metadata.labels[a.b/c]`."""
     written = ""

@@ -86,6 +86,23 @@ def test_a_null_counts_as_absent_unless_the_field_is_required() -> None:
     assert said(schema, {"b": None}) == ["spec.b must be a string, not null."]
 
 
+def test_a_null_does_not_count_among_the_properties() -> None:
+    one = {**fields(a=STRING, b=STRING, c={**STRING, "nullable": True}), "minProperties": 1, "maxProperties": 1}
+    assert said(one, {"a": None}) == ["spec must not be empty."]
+    assert said(one, {"a": None, "b": "x"}) == []
+    assert said(one, {"c": None}) == []
+    assert said(one, {"b": "x", "c": None}) == ["spec must be an object of at most 1 fields, not 2."]
+
+
+def test_what_is_unknown_does_not_count_among_the_properties() -> None:
+    one = {**fields(a=STRING, b=STRING), "maxProperties": 1}
+    assert said(one, {"a": "x", "c": "y"}) == ["`c` is not a field of Widget.spec."]
+    assert said(one, {"a": "x", "b": "y", "c": "z"}) == [
+        "spec must be an object of at most 1 fields, not 2.",
+        "`c` is not a field of Widget.spec.",
+    ]
+
+
 def test_a_default_makes_a_required_field_optional() -> None:
     schema = {**fields(a={**STRING, "default": "x"}, b=STRING), "required": ["a", "b"]}
     assert said(schema, {}) == ["spec.b is required."]

@@ -442,6 +442,35 @@ def test_whole_numbers_are_integers(tmp_path: Path, library: Schemas) -> None:
     assert messages(library, installed, thing("Deployment", "apps/v1", spec={"replicas": 2})) == ["2"]
 
 
+@pytest.mark.parametrize(
+    ("container", "expression"),
+    [
+        ({"readinessProbe": None}, "!has(object.spec.template.spec.containers[0].readinessProbe)"),
+        ({"imagePullPolicy": ""}, "!has(object.spec.template.spec.containers[0].imagePullPolicy)"),
+        ({"env": [{"name": "A", "value": None}]}, "!has(object.spec.template.spec.containers[0].env[0].value)"),
+        (
+            {"resources": {"limits": {"cpu": None}}},
+            "object.spec.template.spec.containers[0].resources.limits.cpu == '0'",
+        ),
+    ],
+)
+def test_policies_see_what_the_api_server_has_decoded(
+    tmp_path: Path, library: Schemas, container: dict[str, Any], expression: str
+) -> None:
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}
+    installed = written(
+        tmp_path, policy([{"expression": expression}], constraints={"resourceRules": [rule]}), binding()
+    )
+    template = {"metadata": {"labels": {"a": ""}}, "spec": {"containers": [{"name": "c", "image": "i", **container}]}}
+    content = thing("Deployment", "apps/v1", spec={"selector": {"matchLabels": {"a": ""}}, "template": template})
+    assert messages(library, installed, content) == []
+
+
+def test_a_label_without_text_stays(tmp_path: Path, library: Schemas) -> None:
+    installed = written(tmp_path, policy([{"expression": "object.metadata.labels.a == object.data.b"}]), binding())
+    assert messages(library, installed, thing(metadata={"labels": {"a": None}}, data={"b": ""})) == []
+
+
 def test_a_broken_audit_annotation_refuses_too(tmp_path: Path, library: Schemas) -> None:
     annotations = [{"key": "k", "valueExpression": "string(object.data.missing)"}]
     [message] = said(library, tmp_path, [], auditAnnotations=annotations)

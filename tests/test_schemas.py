@@ -115,6 +115,7 @@ GOOD = [
     deployment(lifecycle={"preStop": {"sleep": {"seconds": 30}}}),
     deployment(lifecycle={"preStop": {"sleep": {}}}),
     deployment(resources={"requests": {"cpu": " 200m ", "memory": "e3"}, "limits": {"cpu": "+.2", "memory": "."}}),
+    deployment(resources={"requests": {"cpu": 1, "memory": None}, "limits": {"cpu": 1.5}}),
 ]
 
 
@@ -329,6 +330,46 @@ def test_what_it_refuses_is_said_in_one_sentence(
     messages = [problem.message for problem in library.validate(edited(content, path, value))]
     assert sentence in messages
     assert len(messages) <= 2, messages
+
+
+def policy(**spec: Any) -> dict[str, Any]:
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}
+    whole = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "variables": [{"name": "replicas", "expression": "object.spec.?replicas.orValue(1)"}],
+        "validations": [{"expression": "variables.replicas >= 3", "messageExpression": "string(variables.replicas)"}],
+        **spec,
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy"}
+    return {**kind, "metadata": META, "spec": whole}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("variables/0/name", "wanted", "validations[0].expression does not compile: undeclared reference to"),
+        ("variables/0/name", "in", "variables[0].name must be a C identifier"),
+        ("variables/0/expression", "object.", "variables[0].expression does not compile"),
+        ("variables/0/expression", " ", "variables[0].expression must not be blank"),
+        ("validations/0/expression", "object.spec", "validations[0].expression must give a bool, not dyn."),
+        ("validations/0/messageExpression", "1", "validations[0].messageExpression must give a string, not int."),
+        ("validations/0/messageExpression", "string(authorizer)", "undeclared reference to 'authorizer'"),
+        ("validations/0/message", "two\nlines", "validations[0].message must be one line that is not blank"),
+        ("matchConstraints/resourceRules/0/resources", ["*", "pods"], "must not name other resources beside *."),
+        ("matchConstraints/resourceRules", [None], "resourceRules[0] must be an object, not null."),
+    ],
+)
+def test_the_expressions_of_a_policy_have_to_compile(library: Schemas, path: str, value: Any, sentence: str) -> None:
+    assert library.validate(policy()) == ()
+    assert library.validate(policy(matchConditions=[{"name": "c", "expression": "authorizer == null"}])) == ()
+    messages = [each.message for each in library.validate(edited(policy(), f"spec/{path}", value))]
+    assert any(sentence in message for message in messages), messages
+
+
+def test_what_is_wrong_beside_an_unknown_field_is_said_too(library: Schemas) -> None:
+    content = edited(deployment(), "spec/replcias", 3)
+    content = edited(content, "spec/selector", {"matchLabels": {"app": "other"}})
+    assert [each.field for each in library.validate(content)] == ["spec.replcias", "spec.template.metadata.labels"]
 
 
 def test_every_error_of_a_custom_object_is_reported_at_once_in_order(library: Schemas) -> None:

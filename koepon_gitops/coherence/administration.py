@@ -1,8 +1,9 @@
 """Configuration and admission policies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from koepon_gitops.coherence.reporting import problem, repeated
+from koepon_gitops.coherence import expressions
+from koepon_gitops.coherence.reporting import each, problem, repeated
 from koepon_gitops.model import Json, Problem
 
 _LARGEST = 1024 * 1024
@@ -38,5 +39,18 @@ def secret(content: Json) -> Iterator[Problem]:
 
 
 def admission_policy(content: Json) -> Iterator[Problem]:
-    """admissionregistration/validation.validateMatchConditions."""
-    yield from repeated(content["spec"].get("matchConditions") or (), "name", "spec.matchConditions")
+    """admissionregistration/validation.validateMatchConditions, validateResources, and what `expressions` says."""
+    spec = content["spec"]
+    yield from repeated(spec.get("matchConditions") or (), "name", "spec.matchConditions")
+    for name in ("resourceRules", "excludeResourceRules"):
+        for index, rule in each((spec.get("matchConstraints") or {}).get(name)):
+            yield from _resources(rule["resources"], f"spec.matchConstraints.{name}[{index}].resources")
+    yield from expressions.problems(spec)
+
+
+def _resources(resources: Sequence[str], path: str) -> Iterator[Problem]:
+    plain = [each for each in resources if "/" not in each]
+    if "*/*" in resources and len(resources) > 1:
+        yield problem(path, "must not name others beside */*")
+    if "*" in plain and plain[-1] != "*":
+        yield problem(path, "must not name other resources beside *")

@@ -17,6 +17,7 @@ from koepon_gitops.kubernetes.syntax import (
     Constraint,
     exactly,
     given,
+    if_any,
     matching,
     must,
     one_field,
@@ -43,6 +44,12 @@ _SECURITY_MODES = ("enforce", "audit", "warn")
 _SECURITY_LEVEL = exactly("privileged", "baseline", "restricted")
 _SECURITY_VERSION = must(
     "be latest or a version such as v1.36", type="string", pattern=r"^(latest|v1\.(0|[1-9][0-9]*))$"
+)
+
+_EXPRESSION = must("not be blank", type="string", pattern=r"\S")
+_RESERVED = (
+    *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import"),
+    *("let", "loop", "package", "namespace", "return", "var", "void", "while"),
 )
 
 CONSTRAINTS: dict[str, dict[str, Constraint]] = {
@@ -178,14 +185,17 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
             "properties": {"parameterNotFoundAction": exactly("Allow", "Deny"), "name": {**SEGMENT, **SOME}},
         },
     },
+    # validateValidation, validateMatchCondition, validateVariable, validateAuditAnnotation
     f"{_ADMISSION}Validation": {
-        "expression": SOME,
+        "expression": _EXPRESSION,
+        "message": if_any(must("be one line that is not blank", pattern=r"^\s*\S([^\n\r]*\S)?\s*$")),
+        "messageExpression": if_any(_EXPRESSION),
         "reason": {"enum": ["Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge", None]},
     },
     f"{_ADMISSION}MatchCondition": {
         "": {"required": ["name", "expression"]},
         "name": {"type": "string", **QUALIFIED},
-        "expression": {"type": "string", **SOME},
+        "expression": _EXPRESSION,
     },
-    f"{_ADMISSION}Variable": {"name": C_IDENTIFIER, "expression": SOME},
+    f"{_ADMISSION}Variable": {"name": {**C_IDENTIFIER, "not": {"enum": _RESERVED}}, "expression": _EXPRESSION},
 }

@@ -59,7 +59,7 @@ SUBDOMAIN = matching(
     rf"^{LABEL_PATTERN}(\.{LABEL_PATTERN})*$", f"be a DNS name (labels of {_DNS}, joined by dots)", 253
 )
 SEGMENT = must("not be '.' or '..' nor contain '/' or '%'", pattern="^[^/%]*$", **{"not": {"enum": [".", ".."]}})
-SHORT_PREFIX = {"not": {"pattern": "^[!-.0-~]{254}"}}
+SHORT_PREFIX = {"not": {"type": "string", "pattern": "^[!-.0-~]{254}"}}
 """What stands before the slash of a qualified name has at most 253 characters, as what has no slash."""
 QUALIFIED = matching(QUALIFIED_PATTERN, "be a name such as app or example.com/app", 317) | SHORT_PREFIX
 LABEL_VALUE = matching(
@@ -115,9 +115,9 @@ QUANTITY = must(
     "be a quantity such as 200m, 0.5, 256Mi or 1e3",
     type=["string", "number", "null"],
     pattern=r"^ *[+-]?[0-9]*(\.[0-9]*)?([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)? *$",
-    **{"not": {"pattern": "^ *$"}},
+    **{"not": {"type": "string", "pattern": "^ *$"}},
 )
-AMOUNT = must("not be negative", minimum=0, **{"not": {"pattern": "^ *-[.0]*[1-9]"}})
+AMOUNT = must("not be negative", minimum=0, **{"not": {"type": "string", "pattern": "^ *-[.0]*[1-9]"}})
 AMOUNTS = {"propertyNames": {"allOf": [QUALIFIED, RESOURCE_NAME]}, "additionalProperties": AMOUNT}
 # k8s.io/apimachinery pkg/apis/meta/v1 Time.UnmarshalJSON
 TIME = must(

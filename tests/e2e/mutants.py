@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from koepon_gitops.cache import key
-from koepon_gitops.model import Manifest
+from koepon_gitops.model import Json, Manifest
 
 type Path = tuple[str | int, ...]
 
@@ -37,17 +37,34 @@ def generate(bases: Sequence[Manifest], seed: int, count: int) -> tuple[Mutant, 
     unspoilt = {key(each.cluster, _text(each.content)) for each in bases}
     while len(found) < count:
         base = draw.choice(draw.choices(kinds, weights)[0])
-        operator = draw.choice(sorted(OPERATORS))
         content = copy.deepcopy(base.content)
-        places = draw.sample(list(_places(content)), k=min(20, len(list(_places(content)))))
-        place = next((each for each in places if OPERATORS[operator](draw, content, each)), None)
-        if place is None:
+        times = 1 if draw.random() < 0.9 else 2
+        spoilt = [each for each in (_spoil(draw, content) for _ in range(times)) if each]
+        if len(spoilt) < times:
             continue
+        operator = spoilt[0][0] if times == 1 else "two of these"
         text = _text(content)
         name = key(base.cluster, text)
-        if name not in unspoilt:
-            found.setdefault(name, Mutant(base, operator, _shown(place), text))
+        if name not in unspoilt and _stays(base.content, content):
+            found.setdefault(name, Mutant(base, operator, " and ".join(_shown(place) for _, place in spoilt), text))
     return tuple(found.values())
+
+
+def _spoil(draw: random.Random, content: Any) -> tuple[str, Path] | None:
+    """Spoil the content in place; the operator and where, or None when it found no place it can spoil."""
+    operator = draw.choice(sorted(OPERATORS))
+    places = list(_places(content))
+    for place in draw.sample(places, k=min(20, len(places))):
+        if OPERATORS[operator](draw, content, place):
+            return operator, place
+    return None
+
+
+def _stays(base: Json, content: Any) -> bool:
+    """Whether the spoilt object, if it names a namespace, names the one it is sent to."""
+    metadata = content.get("metadata")
+    named = metadata.get("namespace") if isinstance(metadata, dict) else None
+    return named in {None, "", base["metadata"].get("namespace")} if isinstance(named, str | None) else True
 
 
 def _by_kind(bases: Sequence[Manifest]) -> Iterator[list[Manifest]]:

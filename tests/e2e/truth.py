@@ -42,10 +42,10 @@ class Verdict(NamedTuple):
 
 def agree(offline: Verdict, server: Verdict) -> bool:
     """Whether both refuse for the same kind of reason; where the server has two, one of them is enough."""
-    if server.unknown and server.invalid:
-        return offline.unknown or offline.invalid
-    if server.unknown or server.invalid:
-        return (offline.unknown, offline.invalid) == (server.unknown, server.invalid)
+    if server.invalid:
+        return offline.invalid or (server.unknown and offline.unknown)
+    if server.unknown:
+        return offline.unknown and not offline.invalid
     return not offline.unknown and not offline.invalid and offline.denied == server.denied
 
 
@@ -56,6 +56,9 @@ def offline(tree: Tree, mutant: Mutant) -> Verdict:
         contents = manifests.read(mutant.text, "mutant.yaml")
     except GitOpsError as error:
         return Verdict(invalid=True, why=error.what)
+    for content in contents:
+        if isinstance(metadata := content["metadata"], dict) and base.id.namespace:
+            metadata["namespace"] = metadata.get("namespace") or base.id.namespace
     made = [
         Manifest.model_construct(
             application=base.application, cluster=base.cluster, id=ObjectId.of(content), content=content, files=()

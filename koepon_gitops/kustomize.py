@@ -93,6 +93,7 @@ def _run(folder: str, source: Source, closure: Closure, files: Files) -> bytes:
     if done.returncode < 0:
         raise _uncheckable("crashed", f"kustomize was ended by signal {-done.returncode}", closure)
     if done.returncode:
+        _check_yaml(closure, files)
         raise ManifestError(
             "kustomize/failed",
             f"kustomize can't build this: {_sentence(done.stderr, root)}.",
@@ -100,6 +101,15 @@ def _run(folder: str, source: Source, closure: Closure, files: Files) -> bytes:
             remedy=f"`kubectl kustomize {folder}` shows the same.",
         )
     return done.stdout
+
+
+def _check_yaml(closure: Closure, files: Files) -> None:
+    """Raise ManifestError manifests/* for the first file that can't be read: kustomize seldom says which, or where."""
+    for kustomization in closure.kustomizations:
+        for name in kustomization.resources:
+            files.objects(name)
+        for name in kustomization.patches:
+            files.documents(name)
 
 
 @contextmanager

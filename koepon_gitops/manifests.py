@@ -74,16 +74,25 @@ def _not_an_object(what: str, where: str) -> ManifestError:
     return ManifestError("manifests/not-an-object", what, where=where, remedy=remedy)
 
 
+def read_all(text: bytes, file: str) -> tuple[Any, ...]:
+    """Every value in a YAML stream that need not hold Kubernetes objects (patches), read as strictly as `read` does."""
+    return tuple(value for _, value in _values(text, file))
+
+
+def _values(text: bytes, file: str) -> list[tuple[Document, Any]]:
+    return [
+        (document, value)
+        for document in documents(decode(text, file), file)
+        if (value := _value(document, file, 1)) is not None
+    ]
+
+
 def read_data(text: bytes, file: str) -> Any:
     """The one value in a YAML file that holds no Kubernetes objects (a kustomization, data), read as strictly.
 
     None when it is empty. Raises ManifestError manifests/* as `read` does; several documents are invalid-yaml.
     """
-    found = [
-        (document, value)
-        for document in documents(decode(text, file), file)
-        if (value := _value(document, file, 1)) is not None
-    ]
+    found = _values(text, file)
     if len(found) > 1:
         raise ManifestError(
             "manifests/invalid-yaml",

@@ -233,6 +233,13 @@ def _collection(kind: Kind, event: yaml.Event) -> Node:
 
 
 def _invalid(error: yaml.YAMLError, text: str, file: str, first_line: int) -> ManifestError:
+    if conflict := _CONFLICT.search(text):
+        return ManifestError(
+            "manifests/invalid-yaml",
+            "This is a conflict that git left for somebody to resolve.",
+            where=f"{file}:{first_line + text.count('\n', 0, conflict.start())}",
+            remedy="Keep one side and remove the lines that begin with <<<<<<<, ======= and >>>>>>>.",
+        )
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or error).splitlines()[0]
     context = getattr(error, "context", None)
@@ -241,5 +248,9 @@ def _invalid(error: yaml.YAMLError, text: str, file: str, first_line: int) -> Ma
         "manifests/invalid-yaml",
         f"This is not YAML: {f'{context}, ' if context else ''}{problem}.",
         where=f"{file}:{first_line + (mark.line if mark else 0)}",
-        remedy="Indent with spaces, not tabs." if tab else "Correct the syntax.",
+        remedy="Indent with spaces, not tabs." if tab else _REMEDIES.get(problem, "Correct the syntax."),
     )
+
+
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+_REMEDIES = {"did not find expected key": "Correct the indentation, here or in the lines above."}

@@ -18,7 +18,7 @@ from koepon_gitops import (
 from koepon_gitops.cache import Cache
 from koepon_gitops.configuration import Configuration
 from koepon_gitops.errors import RequestError, UncheckableError
-from koepon_gitops.model import Finding, Manifest, Report, Summary, Waived, in_order
+from koepon_gitops.model import Finding, Manifest, Report, Severity, Summary, Waived, in_order
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.rendering import Rendered
 from koepon_gitops.spelling import did_you_mean
@@ -58,14 +58,19 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     asked = (each for each in findings if not each.application or each.application in names)
     located = _located(renderer.files, asked, tree)
     exceptions = waivers.load(rules_folder / "waivers.yaml", root)
-    kept, waived = waivers.apply(
-        located, exceptions, question.today, whole=len(chosen) == len(tree) and question.baseline
-    )
+    whole = question.baseline and len(chosen) == len(tree) and _is_rendered(renderer, tree)
+    kept, waived = waivers.apply(located, exceptions, question.today, whole=whole)
     return _report(chosen, in_order(kept), waived, rules, rules_folder)
 
 
 def _manifests(tree: Iterable[Rendered]) -> list[Manifest]:
     return [manifest for rendered in tree for manifest in rendered.manifests]
+
+
+def _is_rendered(renderer: rendering.Renderer, tree: Iterable[Rendered]) -> bool:
+    """Whether there is nothing of which a waiver could have covered the findings, had it been rendered."""
+    failures = (each for rendered in tree for each in rendered.findings if each.severity is Severity.ERROR)
+    return not renderer.findings and next(failures, None) is None
 
 
 def _baseline(chosen: Sequence[Rendered], cache: Cache) -> Sequence[Finding]:

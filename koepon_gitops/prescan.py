@@ -35,12 +35,16 @@ _HELM = ("helmCharts", "helmChartInflationGenerator", "helmGlobals")
 
 @dataclass(frozen=True, slots=True)
 class Kustomization:
-    """One kustomization of a closure: its folder, its file, and the other files it names itself, in order."""
+    """One kustomization of a closure: its folder, its file, and the other files it names itself, in order.
+
+    `data`: what generators and plugins take in, which need not be YAML.
+    """
 
     folder: str
     file: str
     content: Mapping[str, Any]
     patches: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
 
 
@@ -56,7 +60,7 @@ class Closure:
         """Every file once, nearest overlay first."""
         found: dict[str, None] = {}
         for each in self.kustomizations:
-            found.update(dict.fromkeys((each.file, *each.patches, *each.resources)))
+            found.update(dict.fromkeys((each.file, *each.patches, *each.data, *each.resources)))
         return tuple(found)
 
 
@@ -106,15 +110,18 @@ class _Scan:
         self.file = self.own_file(folder, referrer)
         content = self.files.data(self.file)
         if not isinstance(content, dict):
-            raise ManifestError("kustomize/invalid", "This is not a kustomization.", where=self.file)
+            what = "The kustomization is empty." if content is None else "This is not a kustomization."
+            remedy = "List the files it is made of under `resources`, or remove it."
+            raise ManifestError("kustomize/invalid", what, where=self.file, remedy=remedy)
         if found := next((key for key in _HELM if content.get(key)), None):
             what = f"{found} inflates a chart, which needs helm and the network."
             remedy = "Make the chart a source of its own Application."
             raise UncheckableError("kustomize/unsupported", what, where=self.file, remedy=remedy)
         inner, resources = self.referred(content, _FOLDERS_OR_FILES)
         plugin_folders, plugins = self.referred(content, _PLUGINS)
-        patches = [*self.named_files(content), *plugins, *self.of_plugins(content, plugins)]
-        self.closure.kustomizations.append(Kustomization(folder, self.file, content, tuple(patches), tuple(resources)))
+        patches = (*self.named_files(content), *plugins)
+        data = (*self.generator_files(content), *self.of_plugins(content, plugins))
+        self.closure.kustomizations.append(Kustomization(folder, self.file, content, patches, data, tuple(resources)))
         return [*inner, *plugin_folders]
 
     def own_file(self, folder: str, referrer: str) -> str:
@@ -146,11 +153,13 @@ class _Scan:
             for given in self.mappings(content.get(name), name):
                 if path := given.get("path"):
                     yield self.file_path(self.text(path, name))
+        if isinstance(openapi := content.get("openapi"), dict) and (path := openapi.get("path")):
+            yield self.file_path(self.text(path, "openapi"))
+
+    def generator_files(self, content: Json) -> Iterator[str]:
         for name in _GENERATORS:
             for given in self.mappings(content.get(name), name):
                 yield from self.generated(given, name)
-        if isinstance(openapi := content.get("openapi"), dict) and (path := openapi.get("path")):
-            yield self.file_path(self.text(path, "openapi"))
 
     def generated(self, entry: Json, name: str) -> Iterator[str]:
         """The files of one configMapGenerator or secretGenerator: `files` as `key=path`, `envs` and `env` as paths."""

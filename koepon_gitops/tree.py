@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from koepon_gitops.errors import GitOpsError, ManifestError, UncheckableError
-from koepon_gitops.manifests import read, read_data
+from koepon_gitops.manifests import read, read_all, read_data
 from koepon_gitops.nodes import MAX_STREAM
 
 MOST_LINKS = 40
@@ -192,6 +192,13 @@ class Files:
         if (key := ("objects", path)) not in self._values:
             self._values[key] = _kept(lambda: read(self.content(path), path))
         found: tuple[dict[str, Any], ...] = _given(self._values[key])
+        return found
+
+    def documents(self, path: str) -> tuple[Any, ...]:
+        """`manifests.read_all` of a file."""
+        if (key := ("documents", path)) not in self._values:
+            self._values[key] = _kept(lambda: read_all(self.content(path), path))
+        found: tuple[Any, ...] = _given(self._values[key])
         return found
 
     def link(self, path: str) -> str:

@@ -1,11 +1,14 @@
 """A newcomer's slips, one at a time, and what the command line says: the file and line to mend, nothing beside it."""
 
+import json
+from textwrap import dedent
+
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from tests.commands import TREE, Command, cache, command, tree
 from tests.conftest import Clone
-from tests.trees import application, write
+from tests.trees import DEPLOYMENT, application, write
 
 __all__ = ["cache", "command", "tree"]
 
@@ -91,3 +94,63 @@ def test_a_root_beside_what_it_syncs_is_applied_by_hand(tree: Clone, command: Co
     del files["bootstrap/root.yaml"]
     write(tree.folder, {**files, "clusters/kustomization.yaml": "namespace: argocd\nresources: [web.yaml, shop.yaml]"})
     assert command("validate").code == 0
+
+
+# YAML
+
+OVERLAYS = {
+    "apps/base/kustomization.yaml": "resources: [deployment.yaml]\n",
+    "apps/base/deployment.yaml": DEPLOYMENT,
+    "apps/web/kustomization.yaml": "resources: [../base]\npatches: [{path: patch.yaml}]\n",
+    "apps/web/patch.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n",
+    "apps/shop/kustomization.yaml": "resources: [../base]\n",
+}
+WRITTEN = dedent(DEPLOYMENT).lstrip()
+PATCH = OVERLAYS["apps/web/patch.yaml"]
+SLIPS = {
+    "indent": ("apps/base/deployment.yaml", WRITTEN.replace("  selector", "   selector")),
+    "tab": ("apps/base/deployment.yaml", WRITTEN.replace("  selector", "\tselector")),
+    "duplicate key": (
+        "apps/base/deployment.yaml",
+        WRITTEN.replace("spec:\n", "spec:\n  replicas: 2\n  replicas: 3\n", 1),
+    ),
+    "conflict": (
+        "apps/base/deployment.yaml",
+        WRITTEN.replace("spec:\n", "<<<<<<< HEAD\nspec:\n  replicas: 2\n=======\nspec:\n>>>>>>> branch\n", 1),
+    ),
+    "no kind": ("apps/base/deployment.yaml", WRITTEN.replace("kind", "kin")),
+    "patch": ("apps/web/patch.yaml", PATCH.replace("spec", "  spec")),
+    "kustomization": ("apps/base/kustomization.yaml", "resources:\n\t- deployment.yaml\n"),
+    "empty kustomization": ("apps/base/kustomization.yaml", "# to be done\n"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_yaml_that_can_not_be_read(tree: Clone, command: Command, slip: str, snapshot: SnapshotAssertion) -> None:
+    name, text = SLIPS[slip]
+    write(tree.folder, {**OVERLAYS, name: text})
+    answer = command("validate")
+    assert answer.code == 1
+    assert str(answer) == snapshot
+
+
+def test_kustomize_itself_is_heard_when_the_yaml_is_sound(tree: Clone, command: Command) -> None:
+    """What a generator takes in need not be YAML, and is not to blame."""
+    files = {
+        "apps/web/kustomization.yaml": "resources: [../base]\nfoo: 3\nconfigMapGenerator: [{name: a, files: [a.yaml]}]",
+        "apps/web/a.yaml": "a: [",
+    }
+    write(tree.folder, OVERLAYS | files)
+    answer = command("validate")
+    assert answer.code == 1
+    assert 'unknown field "foo"' in answer.out
+
+
+def test_waivers_are_not_judged_while_something_is_not_rendered(tree: Clone, command: Command) -> None:
+    waiver = {"rule": "replicas", "reason": "Two will do.", "owner": "a@b.c", "ticket": "T-1", "expires": "2999-01-01"}
+    write(tree.folder, {"policies/waivers.yaml": json.dumps({"waivers": [waiver]})})
+    assert "waivers/unused" in command("validate").out
+    write(tree.folder, {"apps/web/settings.yaml": "kind: ["})
+    answer = command("validate")
+    assert "manifests/invalid-yaml" in answer.out
+    assert "waivers/unused" not in answer.out

@@ -186,7 +186,7 @@ class _Judge:
         metadata = manifest.content.get("metadata") or {}
         namespace = (manifest.id.namespace or "default") if kind.namespaced else ""
         self._namespace = _namespace_object(namespace, namespaces.get(manifest.cluster, {})) if namespace else None
-        labels = metadata.get("labels") or {}
+        labels = _labels(metadata)
         if kind.namespaced:
             around = self._namespace["metadata"]["labels"] if self._namespace else None
         else:
@@ -264,7 +264,7 @@ class _Judge:
             for name, content in sorted(there.items())
             if name.partition("/")[0] == namespace
             and (
-                reference.selector.matches(content["metadata"].get("labels") or {})
+                reference.selector.matches(_labels(content["metadata"]))
                 if reference.selector
                 else name == f"{namespace}/{reference.name}"
             )
@@ -319,12 +319,18 @@ class _BindingError(Exception):
     """A binding that can't be applied to an object."""
 
 
+def _labels(metadata: Json) -> Json:
+    """The labels; what is none is refused by the schema, and none to the policies."""
+    labels = metadata.get("labels")
+    return labels if isinstance(labels, dict) else {}
+
+
 def _namespace_object(name: str, declared: Mapping[str, Json]) -> Json | None:
     """`namespaceObject`, with the label the API server adds; None when there is no knowing."""
     content = declared.get(name)
     if content is None and name not in _ALWAYS_THERE:
         return None
     metadata = (content or {}).get("metadata") or {}
-    labels = {**(metadata.get("labels") or {}), NAMESPACE_NAME: name}
+    labels = {**_labels(metadata), NAMESPACE_NAME: name}
     kept = {part: value for part, value in (content or {}).items() if part in {"spec", "status"}}
     return {**kept, "metadata": {**metadata, "name": name, "labels": labels}}

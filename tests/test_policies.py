@@ -466,6 +466,16 @@ def test_policies_see_what_the_api_server_has_decoded(
     assert messages(library, installed, content) == []
 
 
+@pytest.mark.parametrize("labels", [["a"], "a", 1])
+def test_labels_that_are_none_are_left_to_the_schema(tmp_path: Path, library: Schemas, labels: object) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"]}
+    installed = written(tmp_path, policy(constraints={"resourceRules": [rule]}), binding())
+    bad = thing("Namespace", namespace="", metadata={"name": "bad", "labels": labels})
+    assert messages(library, installed, bad) == ["refused"]
+    installed = written(tmp_path, policy(), binding(matchResources={"namespaceSelector": {"matchLabels": {"a": "b"}}}))
+    assert messages(library, installed, thing(namespace="bad"), bad) == []
+
+
 def test_a_label_without_text_stays(tmp_path: Path, library: Schemas) -> None:
     installed = written(tmp_path, policy([{"expression": "object.metadata.labels.a == object.data.b"}]), binding())
     assert messages(library, installed, thing(metadata={"labels": {"a": None}}, data={"b": ""})) == []

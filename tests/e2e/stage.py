@@ -52,12 +52,15 @@ class Tree:
         return tuple(sorted(found.values(), key=lambda content: (content["kind"], content["metadata"]["name"])))
 
     def namespaces(self, cluster: str) -> tuple[Json, ...]:
-        """The Namespaces of a cluster, and bare ones for those that others than the tree create."""
-        manifests = self.clusters[cluster]
-        declared = {each.id.name: each.content for each in manifests if each.id.kind == "Namespace"}
-        used = {each.id.namespace for each in manifests if each.id.namespace}
-        bare = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(used)]
-        return (*declared.values(), *(each for each in bare if each["metadata"]["name"] not in declared))
+        """The Namespaces that the tree declares on a cluster."""
+        return tuple(each.content for each in self.clusters[cluster] if each.id.kind == "Namespace")
+
+    @property
+    def others(self) -> tuple[Json, ...]:
+        """Bare ones for those that the tree's objects go into and that a person creates."""
+        declared = {each.id.name for each in self.manifests if each.id.kind == "Namespace"}
+        names = sorted({each.id.namespace for each in self.manifests if each.id.namespace} - declared)
+        return tuple({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names)
 
     @cached_property
     def definitions(self) -> tuple[dict[str, Any], ...]:
@@ -98,9 +101,10 @@ class Stage:
         policies_, bindings = (
             [each for each in tree.admission if each["kind"] == kind] for kind in (_POLICY, _BINDING)
         )
-        for content in (*policies_, *bindings, *map(_warning, bindings), *_sentinel()):
+        for content in (*tree.others, *policies_, *bindings, *map(_warning, bindings), *_sentinel()):
             answer = api.client.create(content)
             assert answer.accepted or answer.code == 409, f"{content['metadata']['name']}: {answer.message}"
+        wait_for("the policies", self._reaches("none", "default"))
 
     @property
     def client(self) -> Client:
@@ -121,11 +125,13 @@ class Stage:
             if answer.code == 409:
                 answer = self.api.client.request("PUT", self.api.client.path(marked), marked)
             assert answer.accepted, answer.message
-            wait_for(f"the policies in {content['metadata']['name']}", self._reaches(cluster, content))
+            wait_for(
+                f"the policies in {content['metadata']['name']}", self._reaches(cluster, content["metadata"]["name"])
+            )
         self.cluster = cluster
 
-    def _reaches(self, cluster: str, namespace: Json) -> Callable[[], bool]:
-        metadata = {"name": _SENTINEL, "namespace": namespace["metadata"]["name"]}
+    def _reaches(self, cluster: str, namespace: str) -> Callable[[], bool]:
+        metadata = {"name": _SENTINEL, "namespace": namespace}
         probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
         return lambda: f"cluster {cluster}." in self.api.client.create(probe, dry_run=True).message
 
@@ -151,7 +157,8 @@ def _sentinel() -> Iterable[Json]:
         "validations": [
             {
                 "expression": "false",
-                "messageExpression": f"'cluster ' + namespaceObject.metadata.annotations['{_MARK}'] + '.'",
+                "messageExpression": "'cluster ' + "
+                f"namespaceObject.metadata.?annotations[?'{_MARK}'].orValue('none') + '.'",
             }
         ],
     }

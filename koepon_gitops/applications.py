@@ -171,13 +171,22 @@ def kind_of(source: Source, files: Files) -> SourceKind:
         raise ManifestError(
             "applications/missing-path",
             f"The Application's path {source.path} is not a folder of the repository.",
-            remedy="Correct spec.source.path, or add the folder.",
+            remedy=f"{_near(source.path, files)}Correct spec.source.path, or add the folder.",
         )
     if declared:
         return declared[0]
     if "Chart.yaml" in files.listing(place.path):
         return SourceKind.HELM
     return SourceKind.KUSTOMIZE if kustomization_file(files, place.path) else SourceKind.DIRECTORY
+
+
+def _near(path: str, files: Files) -> str:
+    """A guess which folder was meant: one beside it."""
+    parent, _, name = path.rpartition("/")
+    place = files.locate(parent or ".")
+    if place is None or place.kind is not Kind.FOLDER:
+        return ""
+    return did_you_mean(name, [each for each, kind in files.listing(place.path).items() if kind is Kind.FOLDER])
 
 
 def elsewhere(source: Source, files: Files, around: Surroundings) -> str:

@@ -8,6 +8,7 @@ from koepon_gitops import (
     checks,
     evaluation,
     placement,
+    places,
     policies,
     projects,
     provenance,
@@ -109,12 +110,18 @@ def _project_violations(
 
 
 def _located(files: Files, findings: Iterable[Finding], tree: Iterable[Rendered]) -> Iterator[Finding]:
-    """Findings about objects, with the file and line a person edits to mend them."""
+    """Findings about objects, and about fields of Applications, with the file and line a person edits to mend them."""
     manifests = {(each.application, each.id): each for each in _manifests(tree)}
     origin = provenance.Provenance(files)
     for finding in findings:
         manifest = manifests.get((finding.application, finding.object)) if finding.object else None
-        yield origin.locate(finding, manifest) if manifest and not finding.path else finding
+        if manifest and not finding.path:
+            yield origin.locate(finding, manifest)
+        elif finding.path and finding.field:
+            line = places.locate(files.content(finding.path), "Application", finding.application, finding.field)
+            yield finding.model_copy(update={"line": line or finding.line})
+        else:
+            yield finding
 
 
 def _report(

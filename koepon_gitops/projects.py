@@ -5,7 +5,7 @@ The rules are those of `argo-cd/pkg/apis/application/v1alpha1/app_project_types.
 
 import glob
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +13,7 @@ from koepon_gitops.applications import normalised
 from koepon_gitops.configuration import Cluster
 from koepon_gitops.errors import UncheckableError
 from koepon_gitops.model import Application, Finding, Json, Manifest, Severity
+from koepon_gitops.spelling import did_you_mean
 
 IN_CLUSTER, IN_CLUSTER_SERVER = "in-cluster", "https://kubernetes.default.svc"
 """The name Argo CD gives the cluster it runs on, and the same place as a server."""
@@ -39,21 +40,50 @@ def violations(
     project = projects.get(application.project)
     if project is None:
         if application.project != "default":
-            finding = _refused(application, "missing", f"AppProject {application.project} is not declared in this tree")
-            known = f", or name another: {', '.join(sorted(projects))}" if projects else ""
-            yield finding.model_copy(update={"remedy": f"Declare it among what is synced to {IN_CLUSTER}{known}."})
+            yield _missing(application, projects)
         return
     spec = project.get("spec") or {}
-    for source in application.sources:
+    name = application.project
+    for index, source in enumerate(application.sources):
         if not _source_permitted(source.repo_url, spec.get("sourceRepos") or ()):
-            what = f"AppProject {application.project} does not list the source {source.repo_url}"
-            yield _refused(application, "source", what)
+            what = f"AppProject {name} does not list the source {source.repo_url}"
+            remedy = f"Correct repoURL. If it is meant, list it in sourceRepos of AppProject {name}."
+            holder = f"spec.sources[{index}]" if "sources" in application.content.get("spec", {}) else "spec.source"
+            yield _refused(application, "source", what, remedy, f"{holder}.repoURL")
     place = _place(application.cluster, clusters)
     if not _destination_permitted(spec, place, application.destination_namespace):
-        what = f"AppProject {application.project} does not list the destination {_destination(application)}"
-        yield _refused(application, "destination", what)
+        what = f"AppProject {name} does not list the destination {_destination(application)}"
+        yield _refused(application, "destination", what, _correct_destination(name, spec), "spec.destination.namespace")
     for manifest in manifests:
-        yield from _object_violations(application, spec, place, manifest, scopes)
+        if not _is_itself(manifest, application):
+            yield from _object_violations(application, spec, place, manifest, scopes)
+
+
+def _is_itself(manifest: Manifest, application: Application) -> bool:
+    """Whether the object is the Application as a person applies it: no project is asked then."""
+    named = (manifest.id.group, manifest.id.kind, manifest.id.name) == ("argoproj.io", "Application", application.name)
+    return named and manifest.files == (application.file,)
+
+
+def _missing(application: Application, projects: Collection[str]) -> Finding:
+    known = f", or name another: {', '.join(sorted(projects))}" if projects else ""
+    return _refused(
+        application,
+        "missing",
+        f"AppProject {application.project} is not declared in this tree",
+        f"{did_you_mean(application.project, projects)}Declare it among what is synced to {IN_CLUSTER}{known}.",
+        "spec.project",
+    )
+
+
+def _correct_destination(project: str, spec: Json) -> str:
+    """Where the objects may go comes first: a project is seldom too narrow, and a name often wrong."""
+    listed = [
+        f"{entry.get('name') or entry.get('server')}/{entry.get('namespace')}"
+        for entry in spec.get("destinations") or ()
+    ]
+    lists = f"AppProject {project} lists {', '.join(listed) or 'none'}"
+    return f"Correct the cluster or the namespace: {lists}. If it is meant, list it there."
 
 
 def _object_violations(
@@ -67,14 +97,22 @@ def _object_violations(
         scope = "namespaced" if namespaced else "cluster-scoped"
         group = manifest.id.group or "core"
         what = f"AppProject {application.project} does not permit the {scope} kind {manifest.id.kind} ({group})"
-        yield _refused(application, "kind", what, manifest)
+        remedy = (
+            f"Move it to an Application whose project permits it. If AppProject {application.project} is meant to, "
+            "list the kind there."
+        )
+        yield _refused(application, "kind", what, remedy, "kind", manifest)
     own = manifest.id.namespace == application.destination_namespace  # The Application itself has been asked about it.
     if namespaced and not own and not _destination_permitted(spec, place, manifest.id.namespace):
         what = f"AppProject {application.project} does not permit objects in namespace {manifest.id.namespace}"
-        yield _refused(application, "destination", what, manifest)
+        remedy = _correct_destination(application.project, spec)
+        yield _refused(application, "destination", what, remedy, "metadata.namespace", manifest)
 
 
-def _refused(application: Application, what: str, message: str, manifest: Manifest | None = None) -> Finding:
+def _refused(
+    application: Application, what: str, message: str, remedy: str, field: str, manifest: Manifest | None = None
+) -> Finding:
+    """`field`: of the Application, or of the object when there is one."""
     return Finding(
         rule=f"projects/{what}",
         severity=Severity.ERROR,
@@ -83,7 +121,8 @@ def _refused(application: Application, what: str, message: str, manifest: Manife
         path="" if manifest else application.file,
         line=0 if manifest else application.line,
         message=f"{message}; Argo CD would refuse the sync.",
-        remedy=f"List it in AppProject {application.project}, or move it to an Application of another project.",
+        remedy=remedy,
+        field=field,
     )
 
 

@@ -91,7 +91,11 @@ class Renderer:
                 raise error
             self.findings.append(Finding.of_error(error))
         synced = frozenset().union(*(self._covered(each) for each in known.values()))
-        forgotten = {name for name, each in known.items() if omissions.is_unlisted(each, synced, self._covered(each))}
+        forgotten = {
+            name
+            for name, each in known.items()
+            if each.sources and omissions.is_unlisted(each, synced, self._covered(each))
+        }
         bare = self._applied_by_hand(known.keys() - forgotten, written, synced)
         self.unlisted = [omissions.unlisted(known[name]) for name in sorted(forgotten)]
         self.findings += self._passed_over(known.values())
@@ -133,11 +137,11 @@ class Renderer:
 
     def _sources_of(self, application: Application) -> "_Result":
         result = _Result()
-        for source in application.sources:
+        for index, source in enumerate(application.sources):
             try:
                 rendering = self._source(application, source, result)
             except GitOpsError as error:
-                result.findings.append(_placed(Finding.of_error(error, application.name), application))
+                result.findings.append(_placed(Finding.of_error(error, application.name), application, index))
             else:
                 if rendering is not None:
                     result.renderings.append(rendering)
@@ -260,10 +264,13 @@ def _declared_twice(one: Application, other: Application) -> Finding:
     )
 
 
-def _placed(finding: Finding, application: Application) -> Finding:
+def _placed(finding: Finding, application: Application, index: int) -> Finding:
+    """What is wrong with no file in particular is wrong with the source that leads there."""
     if finding.path:
         return finding
-    return finding.model_copy(update={"path": application.file, "line": application.line})
+    several = "sources" in application.content.get("spec", {})
+    field = f"spec.sources[{index}].path" if several else "spec.source.path"
+    return finding.model_copy(update={"path": application.file, "line": application.line, "field": field})
 
 
 def _name(application: Application) -> str:

@@ -1,12 +1,12 @@
 """Schema errors as sentences: what jsonschema-rs reports, in the words of a person who edits manifests."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from koepon_gitops.model import Json, Problem
+from koepon_gitops.spelling import nearest
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
@@ -99,9 +99,8 @@ def _of(error: "ValidationError", schema: Json, kind: str) -> Iterator[Problem]:
 
 def _unknown(path: list[str | int], name: str, known: Json, kind: str) -> Problem:
     place = f"{kind}.{field(path)}" if path else kind
-    lowered = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.7)
-    advice = f"; did you mean `{lowered[near[0]]}`?" if near else "."
+    near = nearest(name, known, cutoff=0.7)
+    advice = f"; did you mean `{near[0]}`?" if near else "."
     return Problem(rule=UNKNOWN, field=field([*path, name]), message=f"`{name}` is not a field of {place}{advice}")
 
 

@@ -154,3 +154,36 @@ def test_waivers_are_not_judged_while_something_is_not_rendered(tree: Clone, com
     answer = command("validate")
     assert "manifests/invalid-yaml" in answer.out
     assert "waivers/unused" not in answer.out
+
+
+# Where Applications may go
+
+CLOSED = """
+    apiVersion: v1
+    kind: List
+    items:
+      - apiVersion: argoproj.io/v1alpha1
+        kind: AppProject
+        metadata: {name: shops, namespace: argocd}
+        spec:
+          sourceRepos: ["https://git.example/team/gitops.git"]
+          destinations: [{name: in-cluster, namespace: web}]
+    """
+MISPLACED = {
+    "project": ("project: shops", "project: shosp"),
+    "source": ("team/gitops.git\n", "team/gitopps.git\n"),
+    "path": ("path: apps/shop", "path: apps/shp"),
+    "namespace": ("namespace: web", "namespace: wed"),
+    "cluster": ("name: in-cluster", "name: incluster"),
+}
+
+
+@pytest.mark.parametrize("slip", MISPLACED)
+def test_an_application_that_points_astray(
+    tree: Clone, command: Command, slip: str, snapshot: SnapshotAssertion
+) -> None:
+    shop = application("shop", "apps/shop").replace("project: default", "project: shops")
+    write(tree.folder, {"clusters/shop.yaml": shop, "apps/web/projects.yaml": CLOSED})
+    assert command("validate").code == 0
+    write(tree.folder, {"clusters/shop.yaml": shop.replace(*MISPLACED[slip])})
+    assert str(command("validate")) == snapshot

@@ -111,10 +111,10 @@ SLIPS = (
     Slip("topology-spread", DEPLOYMENT, "DoNotSchedule", "ScheduleAnyway", "topologySpreadConstraints:"),
     Slip("topology-spread", DEPLOYMENT, "kubernetes.io/zone", "kubernetes.io/rack", "topologySpreadConstraints:"),
     Slip("kustomize/image-unmatched", PRODUCTION, NAME, "- name: koepon/api", "- name: koepon/api", ("production",)),
-    Slip("projects/kind", PROJECT, "Ingress\n", "Egress\n", "apiVersion: networking.k8s.io/v1", at=INGRESS),
-    Slip("projects/destination", PROJECT, "- name: dr", "- name: dd", APPLICATION, ("dr",), TO_DR),
-    Slip("projects/missing", TO_DR, "project: koepon", "project: koipon", APPLICATION, ("dr",)),
-    Slip("applications/missing-path", TO_DR, "overlays/dr", "overlays/rd", APPLICATION, ("dr",)),
+    Slip("projects/kind", PROJECT, "Ingress\n", "Egress\n", "kind: Ingress", at=INGRESS),
+    Slip("projects/destination", PROJECT, "- name: dr", "- name: dd", "namespace: production", ("dr",), TO_DR),
+    Slip("projects/missing", TO_DR, "project: koepon", "project: koipon", "project: koipon", ("dr",)),
+    Slip("applications/missing-path", TO_DR, "overlays/dr", "overlays/rd", "path: apps/koepon-app/overlays/rd", ("dr",)),
 )
 """Each rule broken in more than one way, and in the overlays as well as in the base."""
 

@@ -113,6 +113,7 @@ def _with_named(expression: str, named: Mapping[str, str]) -> str:
 
 
 _PREFIX = "__variables_"
+_BARE = "`variables` can be used here only as `variables.NAME`"
 _OURS = frozenset({cel_library.MATCHES})
 
 
@@ -134,7 +135,7 @@ def _renamed(expression: str, names: frozenset[str]) -> tuple[str, set[str]]:
             raise RuntimeError("undeclared reference to 'cel.bind'")
         elif first == "variables" and names:
             if second != "." or third not in names:
-                raise RuntimeError(f"undeclared reference to 'variables{second}{third}'")
+                raise RuntimeError(f"undeclared reference to 'variables.{third}'" if second == "." else _BARE)
             used.add(third)
             tokens[place], tokens[places[order + 1]], tokens[places[order + 2]] = f"{_PREFIX}{third}", "", ""
     return "".join(tokens), used

@@ -660,4 +660,4 @@ def test_the_policies_of_this_repository_compile_and_name_their_requirement(libr
     )
     assert len(installed.rules) >= 11
     assert all(rule.requirement and rule.reason and rule.remedy for rule in installed.rules)
-    assert messages(library, installed, namespace("n")) == []
+    assert messages(library, installed, namespace("n", **{"koepon.com/environment": "staging"})) == []

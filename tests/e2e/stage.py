@@ -62,19 +62,28 @@ class Tree:
         names = sorted({each.id.namespace for each in self.manifests if each.id.namespace} - declared)
         return tuple({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names)
 
-    @cached_property
+    @property
     def definitions(self) -> tuple[dict[str, Any], ...]:
         """The CustomResourceDefinitions of the custom kinds used, from the pinned modules."""
-        groups = {each.id.group for each in self.manifests}
+        return tuple(each for found in self._pinned.values() for each in found)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules they are from, as PATH@VERSION."""
+        return tuple(self._pinned)
+
+    @cached_property
+    def _pinned(self) -> dict[str, list[dict[str, Any]]]:
+        groups = {each.id.group for each in self.manifests if each.id.group}
         kinds = {(each.id.group, each.id.kind) for each in self.manifests}
-        found = []
+        pinned: dict[str, list[dict[str, Any]]] = {}
         for module, directory in modules.fetch(schemas.PINS, lambda *_: None):
             for file in modules.files(module, directory):
                 text = file.read_text("utf-8")
-                if any(f"group: {group}\n" in text for group in groups if group):
-                    documents = yaml.load_all(text, yaml.CSafeLoader)
-                    found += [each for each in documents if each and _declares(each, kinds)]
-        return tuple(found)
+                if any(f"group: {group}\n" in text for group in groups):
+                    found = [each for each in yaml.load_all(text, yaml.CSafeLoader) if each and _declares(each, kinds)]
+                    pinned.setdefault(str(module), []).extend(found)
+        return {name: found for name, found in pinned.items() if found}
 
     @cached_property
     def digest(self) -> str:

@@ -36,9 +36,9 @@ def _introduction(tree: Tree, found: Sequence[Comparison], seed: int) -> Iterato
         "Written by `python -m tests.e2e.truth`; `tests/e2e/test_truth.py` asks the same on every change.",
         "",
         "Every object of the rendered tree is accepted by kube-apiserver in a strict server-side dry run. Then the "
-        "objects are spoilt at one place (a tenth: at two) by operators that know no rule, and the same bytes go to the "
-        "server and to `validate`'s schemas and policies. Asked is whether the object is accepted, has a field that does "
-        "not exist, is otherwise rejected, or is denied, and by which policies.",
+        "objects are spoilt at one place (a tenth: at two) by operators that know no rule, and the same bytes go to "
+        "the server and to `validate`'s schemas and policies. Asked is whether the object is accepted, has a field that "
+        "does not exist, is otherwise rejected, or is denied, and by which policies.",
         "",
         f"- different mutants: **{len(found)}**, seed {seed}",
         f"- unexplained disagreements: **{unexplained}**",
@@ -61,8 +61,8 @@ def _confusion(found: Sequence[Comparison]) -> Iterator[str]:
     yield from (
         "",
         "The server stops at the first kind of objection, and `validate` names all. Off the diagonal and in agreement "
-        "are objects to which both have the same objection and one has a further one: where the server found an unknown "
-        "field, it was asked again without heeding it.",
+        "are objects to which both have the same objection and one has a further one: where the server found an "
+        "unknown field, it was asked again without heeding it.",
         "",
     )
 

@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -124,16 +125,8 @@ def test_two_promotions_during_one_sync(loop: Loop, figures: Figures) -> None:
 
 def _at_once(loop: Loop, *shas: str) -> list[str]:
     """`promote` to staging for each, at the same time, as several people would."""
-    said: list[str] = []
-    threads = [
-        threading.Thread(target=lambda sha=sha: said.append(loop.command("promote", sha, "--env", "staging")))
-        for sha in shas
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return said
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda sha: loop.command("promote", sha, "--env", "staging"), shas))
 
 
 def test_the_remotes_hook_refuses_a_push(loop: Loop, figures: Figures) -> None:

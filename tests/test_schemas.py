@@ -262,6 +262,12 @@ BAD = [
     (plain("Secret"), "data", {"a": "not base64!"}, 'data.a must be base64, not the string "not base64!".'),
     (plain("Namespace"), "metadata", {}, "metadata must have a name."),
     (
+        plain("PriorityClass", value=10**9) | {"apiVersion": "scheduling.k8s.io/v1"},
+        "value",
+        10**9 + 1,
+        "value must be at most 1000000000, not the number 1000000001.",
+    ),
+    (
         plain("Namespace"),
         "metadata/labels",
         {"pod-security.kubernetes.io/enforce": "strict"},

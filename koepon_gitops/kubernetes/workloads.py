@@ -77,6 +77,11 @@ CONSTRAINTS: dict[str, dict[str, Constraint]] = {
         "concurrencyPolicy": one_of("Allow", "Forbid", "Replace"),
         **dict.fromkeys(("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"), NATURAL),
     },
+    # scheduling/validation.ValidatePriorityClass; only Kubernetes' own may be higher
+    "io.k8s.api.scheduling.v1.PriorityClass": {
+        "value": must("be at most 1000000000", maximum=10**9),
+        "preemptionPolicy": {"enum": ["Never", "PreemptLowerPriority", None]},
+    },
     # policy/validation.ValidatePodDisruptionBudgetSpec
     "io.k8s.api.policy.v1.PodDisruptionBudgetSpec": {
         "": one_field_at_most("minAvailable", "maxUnavailable"),

@@ -37,8 +37,8 @@ def _introduction(tree: Tree, found: Sequence[Comparison], seed: int) -> Iterato
         "",
         "Every object of the rendered tree is accepted by kube-apiserver in a strict server-side dry run. Then the "
         "objects are spoilt at one place (a tenth: at two) by operators that know no rule, and the same bytes go to "
-        "the server and to `validate`'s schemas and policies. Asked is whether the object is accepted, has a field that "
-        "does not exist, is otherwise rejected, or is denied, and by which policies.",
+        "the server and to `validate`'s schemas and policies. Asked is whether the object is accepted, has a field "
+        "that does not exist, is otherwise rejected, or is denied, and by which policies.",
         "",
         f"- different mutants: **{len(found)}**, seed {seed}",
         f"- unexplained disagreements: **{unexplained}**",

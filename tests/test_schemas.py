@@ -308,6 +308,24 @@ BAD = [
         ' not the string "  ".',
     ),
     (
+        deployment(),
+        f"{POD}/containers/0/resources/requests",
+        {"example.com/gpu": 1},
+        "spec.template.spec.containers[0].resources.requests[example.com/gpu] must have a limit too, the same.",
+    ),
+    (
+        deployment(resources={"requests": {"example.com/gpu": 1}}),
+        f"{POD}/containers/0/resources/limits",
+        {"example.com/gpu": 2},
+        "spec.template.spec.containers[0].resources.requests[example.com/gpu] must be the limit, 2, not 1.",
+    ),
+    (
+        deployment(),
+        f"{POD}/containers/0/resources/limits",
+        {"example.com/gpu": "500m"},
+        "spec.template.spec.containers[0].resources.limits[example.com/gpu] must be a whole number, not 500m.",
+    ),
+    (
         network_policy({"ipBlock": {"cidr": "10.0.0.0/16"}}),
         "spec/ingress/0/from/0/ipBlock/cidr",
         "10.0.2.0/2",

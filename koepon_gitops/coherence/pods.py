@@ -71,11 +71,28 @@ def _container(container: Json, path: str, mountable: set[str | None]) -> Iterat
 def _resources(resources: Json, path: str) -> Iterator[Problem]:
     """core/validation.validateResourceRequirements."""
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    for part, amounts in (("requests", requests), ("limits", limits)):
+        for name, amount in amounts.items():
+            if _is_extended(name) and quantity(amount or 0) % 1:
+                yield problem(_place(path, part, name), f"must be a whole number, not {amount}")
     for name, wanted in requests.items():
+        field, exact = _place(path, "requests", name), _is_extended(name) or name.startswith("hugepages-")
+        if exact and name not in limits:
+            yield problem(field, "must have a limit too, the same")
+            continue
         allowed = limits.get(name, wanted)
-        if wanted != allowed and quantity(wanted or 0) > quantity(allowed or 0):
-            field = f"{path}.requests.{name}" if name.isalnum() else f"{path}.requests[{name}]"
-            yield problem(field, f"must be at most the limit, {allowed or 0}, not {wanted}")
+        difference = quantity(wanted or 0) - quantity(allowed or 0) if wanted != allowed else 0
+        if difference > 0 or (exact and difference):
+            yield problem(field, f"must be {'' if exact else 'at most '}the limit, {allowed or 0}, not {wanted}")
+
+
+def _is_extended(name: str) -> bool:
+    """`helper.IsExtendedResourceName`: a domain's own, such as example.com/gpu, counted and never shared."""
+    return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
+
+
+def _place(path: str, part: str, name: str) -> str:
+    return f"{path}.{part}.{name}" if name.isalnum() else f"{path}.{part}[{name}]"
 
 
 _SUFFIXES = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}

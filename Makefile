@@ -29,7 +29,9 @@ e2e: setup schemas ## a real API server and a real Argo CD on loopback: build th
 	$(PYTHON) -m tests.e2e.binaries
 	.venv/bin/pytest tests/e2e -n 0 -vv
 
-setup: .venv/.synced .venv-checkov/.synced ## install the locked environments
+library: .venv/.synced ## install the library alone: all that a rollback needs
+
+setup: library .venv-checkov/.synced ## install the locked environments
 
 schemas: setup tools ## fetch the pinned CRD schemas, once
 	@$(GITOPS) schemas fetch
@@ -55,4 +57,4 @@ $(UV):
 clean: ## remove the environments; caches outside the work tree stay
 	rm -rf .uv .venv .venv-checkov
 
-.PHONY: help validate test demo bench e2e setup schemas tools clean
+.PHONY: help library validate test demo bench e2e setup schemas tools clean

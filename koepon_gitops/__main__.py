@@ -189,8 +189,9 @@ def promote(sha: str, root: Path, app: str | None, env: str | None, lift_quarant
 @_app
 @_env
 @click.option("--to", metavar="SHA", help="The version to go back to. By default the one that ran before.")
+@click.option("--from", "running", metavar="SHA", help="What is to be taken away: nothing is done if it does not run.")
 @_dry_run
-def rollback(root: Path, app: str | None, env: str | None, to: str | None, dry_run: bool) -> int:
+def rollback(root: Path, app: str | None, env: str | None, to: str | None, running: str | None, dry_run: bool) -> int:
     """Bring back what ran before, by one commit, and quarantine what runs now.
 
     Without --env: the last environment in promotion order.
@@ -198,7 +199,9 @@ def rollback(root: Path, app: str | None, env: str | None, to: str | None, dry_r
     from koepon_gitops import rollback
 
     with terminal.progress() as step:
-        outcome = rollback.rollback(root, application=app, environment=env, to=to, dry_run=dry_run, step=step)
+        outcome = rollback.rollback(
+            root, application=app, environment=env, to=to, running=running, dry_run=dry_run, step=step
+        )
     _print(str(outcome))
     return outcome.exit_code
 

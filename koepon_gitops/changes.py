@@ -12,7 +12,7 @@ from typing import Any
 from koepon_gitops.cache import Cache
 from koepon_gitops.configuration import load
 from koepon_gitops.errors import ManifestError, UncheckableError
-from koepon_gitops.model import ObjectId, Value
+from koepon_gitops.model import ObjectId, Severity, Value
 from koepon_gitops.rendering import Rendered, Renderer
 from koepon_gitops.repository import Repository
 
@@ -100,14 +100,24 @@ def exported(repository: Repository, revision: str, changes: Mapping[str, bytes]
 
 def rendered(root: Path, repository: Repository) -> tuple[Rendered, ...]:
     """Every Application of a tree, or the first error that kept one from being rendered."""
-    renderer = Renderer(root, load(root), remotes=repository.remotes(), cache=Cache("renders"))
+    renderer = _renderer(root, repository)
     tree = renderer.tree()
     for finding in (*renderer.findings, *(each for one in tree for each in one.findings)):
-        if finding.severity == "error":
+        if finding.severity is Severity.ERROR:
             kind = UncheckableError if finding.unchecked else ManifestError
             where = f"{finding.path}:{finding.line}" if finding.line else finding.path
             raise kind(finding.rule, finding.message, where=where, remedy=finding.remedy)
     return tree
+
+
+def renderable(root: Path, repository: Repository) -> tuple[Rendered, ...]:
+    """The Applications of a tree that can be rendered. Raises GitOpsError when they can't even be found."""
+    tree = _renderer(root, repository).tree()
+    return tuple(one for one in tree if all(each.severity is not Severity.ERROR for each in one.findings))
+
+
+def _renderer(root: Path, repository: Repository) -> Renderer:
+    return Renderer(root, load(root), remotes=repository.remotes(), cache=Cache("renders"))
 
 
 def compare(before: Sequence[Rendered], after: Sequence[Rendered]) -> Difference:

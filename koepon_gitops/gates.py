@@ -86,10 +86,9 @@ class Region(Value):
     region: Annotated[str, StringConstraints(pattern="^[a-z]{2}(-[a-z]+)+-[0-9]+$")]
 
 
-class PromotionPolicy(Value):
-    """policies/promotion.yaml."""
+class Layout(Value):
+    """Which applications there are, in which environments, and how these come after one another."""
 
-    registry: Region
     applications: Annotated[dict[_Name, Target], Field(min_length=1)]
     environments: Annotated[tuple[Environment, ...], Field(min_length=1)]
 
@@ -130,6 +129,12 @@ class PromotionPolicy(Value):
         return tuple(each.name for each in self.environments if each.follows == environment)
 
 
+class PromotionPolicy(Layout):
+    """policies/promotion.yaml."""
+
+    registry: Region
+
+
 def load(file: Path) -> PromotionPolicy:
     """Read the policy from a file. Raises RequestError gates/missing, ManifestError gates/invalid and manifests/*."""
     name = f"{file.parent.name}/{file.name}"
@@ -156,6 +161,39 @@ def read(text: bytes, file: str) -> PromotionPolicy:
     for key, what in _contradictions(policy):
         raise _invalid(f"{_dotted(key)} {what}.", f"{file}:{_line(text, file, key)}")
     return policy
+
+
+def layout(text: bytes, file: str) -> Layout:
+    """What a rollback needs of the policy, and no more: a slip in a freeze or in another application must not stop it.
+
+    Entries that can't be used are left out. Errors as in `load` when nothing can.
+    """
+    data = manifests.read_data(text, file)
+    written = data if isinstance(data, dict) else {}
+    applications, environments = written.get("applications"), written.get("environments")
+    targets = ((name, _fitting(Target, each)) for name, each in _mapping(applications).items())
+    places = (_fitting(Environment, each) for each in (environments if isinstance(environments, list) else ()))
+    try:
+        return Layout(
+            applications={str(name): target for name, target in targets if target},
+            environments=tuple(each for each in places if each),
+        )
+    except ValidationError:
+        raise _invalid("It names no application or no environment that can be understood.", file) from None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _fitting[T: (Target, Environment)](kind: type[T], written: object) -> T | None:
+    """The value out of the keys it is made of, without those that only a promotion asks for."""
+    asked = kind.model_fields.keys() - {"soak", "freezes"}
+    kept = {key: value for key, value in _mapping(written).items() if key in asked}
+    try:
+        return kind.model_validate(kept)
+    except ValidationError:
+        return None
 
 
 type _Key = tuple[str | int, ...]

@@ -72,6 +72,22 @@ def timeline(repository: Repository, tip: str, file: str, image_name: str) -> tu
     return tuple(reversed(found))
 
 
+def lineage(line: Sequence[Deployment]) -> tuple[Deployment, ...]:
+    """The deployments that led to what runs now, newest first, out of a timeline: without those that were left again.
+
+    Going back to an image, by a rollback, a revert or an edit, leaves all that came after it. A promotion never goes
+    back, not even to an image that ran before.
+    """
+    found: list[Deployment] = []
+    for each in reversed(line):
+        known = [index for index, earlier in enumerate(found) if earlier.image == each.image]
+        if each.action is not Action.PROMOTION and known:
+            del found[known[-1] + 1 :]
+        else:
+            found.append(each)
+    return tuple(reversed(found))
+
+
 def _pin(image: Image) -> tuple[str, str]:
     return image.tag, image.digest
 

@@ -1,9 +1,10 @@
 """From a proven change to the remote branch: one commit, pushed by compare-and-swap, tried anew after a race."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-from koepon_gitops.errors import PushRaceError, RequestError
+from koepon_gitops.errors import ManifestError, PushRaceError, RequestError
 from koepon_gitops.model import Value
 from koepon_gitops.repository import Repository
 
@@ -11,6 +12,15 @@ ATTEMPTS = 30
 """How often a push is tried: ten promoters that race need ten, and each has luck of its own."""
 LONGEST_PAUSE = 3.0
 """Seconds between two attempts, at most; the pause is random so that those who collided do not collide again."""
+
+
+@contextmanager
+def served() -> Iterator[None]:
+    """What is wrong with the tree is a finding to `validate`; here it means that the request can't be served."""
+    try:
+        yield
+    except ManifestError as error:
+        raise RequestError(error.rule, error.what, where=error.where, remedy=error.remedy) from error
 
 
 class Outcome(Value):
@@ -47,7 +57,8 @@ def land(
     """
     for attempt in range(ATTEMPTS):
         tip = repository.fetch(branch)
-        proposal = propose(tip)
+        with served():
+            proposal = propose(tip)
         if isinstance(proposal, Outcome):
             return proposal
         commit = repository.commit(tip, proposal.changes, proposal.message)

@@ -9,7 +9,7 @@ from koepon_gitops import changes, gates, history, messages, overlays, proving, 
 from koepon_gitops.configuration import Configuration, load
 from koepon_gitops.errors import RequestError
 from koepon_gitops.gates import Promotable, PromotionPolicy, Running
-from koepon_gitops.landing import Outcome, Proposal, land
+from koepon_gitops.landing import Outcome, Proposal, land, served
 from koepon_gitops.model import Image, Report
 from koepon_gitops.overlays import Overlay
 from koepon_gitops.proving import Proof, Switch
@@ -37,9 +37,16 @@ def promote(
     UncheckableError for what could not be asked; in both cases nothing has been pushed.
     """
     check_form(reference)
+    if lift_quarantine is not None and not lift_quarantine.strip():
+        raise RequestError(
+            "promotion/no-reason",
+            "A quarantine is lifted for a reason, and none is given.",
+            remedy='Say why: --lift-quarantine "the database was to blame".',
+        )
     repository, settings = Repository.open(root), load(root)
     moment = now or datetime.now(UTC)
-    policy = policy_at(repository, settings, repository.fetch(settings.branch))
+    with served():
+        policy = policy_at(repository, settings, repository.fetch(settings.branch))
     target = policy.application(application)
     step("Asking ECR", 0, 1)
     release = Registry(policy.registry.region).find(target.image, reference)

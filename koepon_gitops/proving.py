@@ -43,25 +43,30 @@ def prove(
     proving/{not-synced,no-effect,other-changes}.
     """
     step("Rendering before and after", 0, 2)
-    old, new = changes.rendered(before, repository), changes.rendered(after, repository)
-    difference = changes.compare(old, new)
-    for switch in switches:
-        _check_effect(switch, new, difference)
-    for change in difference.changes:
-        _check_intended(change, switches, new)
+    difference = compare(changes.rendered(before, repository), changes.rendered(after, repository), switches)
     step("Validating", 1, 2)
     question = Question(remotes=repository.remotes(), baseline=False, today=now.date())
     return Proof(difference=difference, report=validation.answer(after, question, step=step))
 
 
-def _applications(switch: Switch, tree: Sequence[Rendered]) -> set[str]:
-    """The Applications that sync the overlay."""
+def compare(old: Sequence[Rendered], new: Sequence[Rendered], switches: Sequence[Switch]) -> Difference:
+    """What differs, if it is the images wanted and nothing else. Raises RequestError as `prove` does."""
+    difference = changes.compare(old, new)
+    for switch in switches:
+        _check_effect(switch, new, difference)
+    for change in difference.changes:
+        _check_intended(change, switches, new)
+    return difference
+
+
+def synced(switch: Switch, tree: Sequence[Rendered]) -> set[str]:
+    """The names of the Applications that sync the overlay."""
     folder = switch.overlay.folder
     return {each.application.name for each in tree if any(source.path == folder for source in each.application.sources)}
 
 
 def _check_effect(switch: Switch, tree: Sequence[Rendered], difference: Difference) -> None:
-    overlay, names = switch.overlay, _applications(switch, tree)
+    overlay, names = switch.overlay, synced(switch, tree)
     if not names:
         what = f"No Application syncs {overlay.folder}, so {overlay.environment} would not change."
         raise RequestError("proving/not-synced", what, remedy="Declare one under clusters/.")
@@ -78,7 +83,7 @@ def _check_intended(change: Change, switches: Sequence[Switch], tree: Sequence[R
     pairs: Mapping[str, str] = {
         str(switch.overlay.image): str(switch.image)
         for switch in switches
-        if change.application in _applications(switch, tree)
+        if change.application in synced(switch, tree)
     }
     for field in change.fields:
         if _CONTAINER_IMAGE.search(field.field) and pairs.get(str(field.before)) == field.after:

@@ -222,7 +222,7 @@ def test_places_from_which_nothing_can_be_done(
 def test_a_detached_head_is_served_and_stays(world: World, command: Command) -> None:
     world.clone.git("checkout", "--quiet", "--detach")
     head = world.clone.git("rev-parse", "HEAD")
-    assert refused(world, command, "rollback").startswith("error: Before this image production has run none")
+    assert refused(world, command, "rollback").startswith("error: production has run this version only")
     good = world.ecr.release("detached command")
     answer = command("promote", good, "--root", world.clone.folder)
     assert (answer.code, world.runs("staging"), world.clone.git("rev-parse", "HEAD")) == (0, good, head)

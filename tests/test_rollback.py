@@ -1,13 +1,29 @@
 """`rollback` on real git and real kustomize: what comes back, what stays out, what does not stop an emergency."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from koepon_gitops import rollback
 from koepon_gitops.errors import GitOpsError
+from tests.conftest import Clone
+from tests.trees import application
 from tests.world import DEPLOYMENT, FIRST, NOW, POLICY, World, ecr, world
 
 __all__ = ["ecr", "world"]
+
+
+SLIP = """
+    apiVersion: admissionregistration.k8s.io/v1
+    kind: ValidatingAdmissionPolicy
+    metadata: {name: slip}
+    spec:
+      matchConstraints:
+        resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}]
+      validations: [{expression: "object.("}]
+    """
 
 
 def released(world: World, *names: str) -> list[str]:
@@ -151,3 +167,77 @@ def test_a_shallow_clone(world: World, new_clone, snapshot: SnapshotAssertion) -
         rollback.rollback(shallow.folder, now=NOW)
     assert (caught.value.exit_code, world.tip) == (2, before)
     assert str(caught.value) == snapshot
+
+
+def test_two_at_once_go_back_once(world: World, new_clone: Callable[..., Clone]) -> None:
+    """The slower of two people finds the branch moved; what it was asked to take away is gone already."""
+    released(world, "a", "b")
+    good, _bad = released(world, "c", "d")
+    other = World.__new__(World)
+    other.clone, other.remote, other.ecr = new_clone("other"), world.remote, world.ecr
+    faster: list[str] = []
+
+    def overtake(_what: str, done: int, _total: int) -> None:
+        if not faster and done == 1:
+            faster.append(other.edit({"note.txt": "both may write the same commit in one second"}))
+            faster.append(other.rollback().commit)
+
+    outcome = world.rollback(step=overtake)
+    assert outcome.text == f"Somebody else has rolled production back to {good} meanwhile. Nothing was changed."
+    assert (outcome.exit_code, outcome.commit, world.tip) == (0, "", faster[1])
+
+
+def test_what_is_to_go_can_be_named(world: World, snapshot: SnapshotAssertion) -> None:
+    good, bad = released(world, "keep", "drop")
+    said = refusal(world, running=good[:12]).replace(bad, "<bad>").replace(bad[:12], "<bad>")
+    assert said.replace(good[:12], "<good>") == snapshot
+    world.rollback(running=bad[:12])
+    assert world.runs("production") == good
+    assert "rollback/moved-on" in refusal(world, running=bad[:12])
+
+
+def test_never_forward_to_what_was_skipped(world: World, snapshot: SnapshotAssertion) -> None:
+    oldest, skipped, newest = released(world, "first", "skipped", "last")
+    world.rollback(to=oldest)
+    world.rollback()
+    assert world.runs("production") == FIRST
+    assert skipped not in refusal(world)
+    world.promote(newest, "production", lift_quarantine="it was the network")
+    world.rollback()
+    assert world.runs("production") == FIRST
+
+
+BROKEN = {
+    "YAML of another overlay": {"apps/web/staging/kustomization.yaml": 'resources: ["../base'},
+    "a path of another Application": {"clusters/staging.yaml": application("web-staging", "apps/web/stagin")},
+    "an Application that is no YAML": {"clusters/staging.yaml": "kind: Application\n\tx"},
+    "every Application": {f"clusters/{each}.yaml": "kind: [" for each in ("staging", "production", "dr")},
+    "a policy's expression": {"policies/admission/slip.yaml": SLIP},
+    "the configuration": {"pyproject.toml": "[tool.koepon_gitops]\nrepositry = 1\n"},
+    "a waiver": {"policies/waivers.yaml": "waivers: [{rule: x}]"},
+    "a key of the promotion policy": {"policies/promotion.yaml": POLICY.replace("soak: 30", "soack: 30")},
+    "another application's overlay": {"policies/promotion.yaml": POLICY.replace("apps/web/staging", "apps/web/stagin")},
+}
+
+
+@pytest.mark.parametrize("files", BROKEN.values(), ids=BROKEN)
+def test_what_is_broken_elsewhere_does_not_stop_an_emergency(world: World, files: dict[str, str]) -> None:
+    good, _bad = released(world, "whole", "burning")
+    world.edit(files)
+    assert world.rollback().exit_code == 0
+    assert [world.runs(each) for each in ("production", "dr")] == [good, good]
+
+
+def test_schemas_need_not_be_there(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, _bad = released(world, "bare", "clothed")
+    monkeypatch.setenv("KOEPON_GITOPS_CACHE", str(tmp_path / "empty"))
+    text = world.rollback().text
+    assert world.runs("production") == good
+    assert "not validated, before or after: The schemas of custom resources have not been fetched." in text
+
+
+def test_what_does_stop_it_says_what_to_do_by_hand(world: World, snapshot: SnapshotAssertion) -> None:
+    _good, _bad = released(world, "proof", "doubt")
+    last = world.tip[:12]
+    world.edit({"apps/web/base/kustomization.yaml": "resources: [deployment.yaml, gone.yaml]"})
+    assert refusal(world).replace(last, "<promotion>") == snapshot

@@ -172,6 +172,7 @@ def test_the_reviewers_of_an_environment_are_asked_about_that_environment() -> N
 
 @pytest.mark.parametrize("word", [*NASTY, "a" * 40])
 def test_what_is_given_to_rollback_stays_one_word(tmp_path: Path, word: str) -> None:
-    empty = {"app": None, "to": None, "dry_run": False}
-    assert asked("rollback", tmp_path, ENVIRONMENT="production", TO="") == {**empty, "env": "production"}
-    assert asked("rollback", tmp_path, ENVIRONMENT=word, TO=word) == {**empty, "env": word, "to": word}
+    empty = {"app": None, "to": None, "running": None, "dry_run": False}
+    assert asked("rollback", tmp_path, ENVIRONMENT="production", FROM="", TO="") == {**empty, "env": "production"}
+    given = {**empty, "env": word, "running": word, "to": word}
+    assert asked("rollback", tmp_path, ENVIRONMENT=word, FROM=word, TO=word) == given

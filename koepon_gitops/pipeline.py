@@ -38,12 +38,13 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     tree = placement.placed(written, library)
     chosen = _chosen(tree, question)
     clusters = placement.by_cluster(tree)
-    rules = policies.load(rules_folder / "admission")
+    rules, flaws = policies.sound(rules_folder / "admission", root)
     judge = evaluation.Judge(library, rules, clusters)
 
     findings = [
         *renderer.findings,
         *renderer.unlisted,
+        *flaws,
         *(finding for rendered in tree for finding in rendered.findings),
     ]
     findings += placement.duplicates(tree)
@@ -59,9 +60,19 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     asked = (each for each in findings if not each.application or each.application in names)
     located = _located(renderer.files, asked, tree)
     exceptions = waivers.load(rules_folder / "waivers.yaml", root)
-    whole = question.baseline and len(chosen) == len(tree) and _is_rendered(renderer, tree)
+    whole = question.baseline and len(chosen) == len(tree) and _is_rendered(renderer, tree) and not flaws
     kept, waived = waivers.apply(located, exceptions, question.today, whole=whole)
-    return _report(chosen, in_order(kept), waived, rules, rules_folder)
+    notes = (
+        []
+        if rules.rules or flaws
+        else [_no_policies(rules_folder, with_checkov=settings.baseline and question.baseline)]
+    )
+    return _report(chosen, in_order(kept), waived, rules, notes)
+
+
+def _no_policies(folder: Path, *, with_checkov: bool) -> str:
+    who = "the pipeline's own checks and checkov's" if with_checkov else "only the pipeline's own checks"
+    return f"No policies in {folder.name}/admission: {who} ran."
 
 
 def _manifests(tree: Iterable[Rendered]) -> list[Manifest]:
@@ -129,13 +140,10 @@ def _report(
     findings: Iterable[Finding],
     waived: Sequence[Waived],
     rules: PolicySet,
-    rules_folder: Path,
+    notes: Sequence[str],
 ) -> Report:
     found = tuple(findings)
     known = (*rules.rules, *checks.RULES)
-    notes = (
-        [] if rules.rules else [f"No policies in {rules_folder.name}/admission: only the pipeline's own checks ran."]
-    )
     return Report(
         summary=Summary(
             applications=len(chosen),

@@ -34,6 +34,12 @@ def load(directory: Path, root: Path | None = None) -> "PolicySet":
     return PolicySet([Installed(file) for file in policy_files.read(directory, root)])
 
 
+def sound(directory: Path, root: Path) -> tuple["PolicySet", tuple[Finding, ...]]:
+    """The policies of a folder that can be judged, and findings about the others; one bad file hides no other."""
+    files, findings = policy_files.sound(directory, root)
+    return PolicySet([Installed(file) for file in files]), findings
+
+
 _ANNOTATION = "koepon.com/"
 _WEIGHT = {"Deny": Severity.ERROR, "Warn": Severity.WARNING, "Audit": Severity.INFO}
 

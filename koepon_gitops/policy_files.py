@@ -1,6 +1,6 @@
 """Policy files: each holds one ValidatingAdmissionPolicy, named like it, and its bindings; anything else is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from koepon_gitops import manifests, nodes
 from koepon_gitops.admission import Binding, Policy
 from koepon_gitops.errors import ManifestError
-from koepon_gitops.model import Json
+from koepon_gitops.model import Finding, Json
 
 
 class PolicyFile:
@@ -20,8 +20,41 @@ class PolicyFile:
 
 def read(directory: Path, root: Path | None) -> tuple[PolicyFile, ...]:
     """Every file of a folder by name; none when there is no folder. Raises ManifestError policies/{invalid,unbound}."""
-    found = sorted(each for each in directory.iterdir() if _is_policy(each)) if directory.is_dir() else []
-    return tuple(_parsed(_content(each, root), _name(each, root)) for each in found)
+    return tuple(_parsed(_content(each, root), _name(each, root)) for each in _candidates(directory))
+
+
+def sound(directory: Path, root: Path | None) -> tuple[tuple[PolicyFile, ...], tuple[Finding, ...]]:
+    """The files that can be judged, and what is wrong with the others, or missing from what they tell people."""
+    files, findings = [], []
+    for each in _candidates(directory):
+        try:
+            file = _parsed(_content(each, root), _name(each, root))
+        except ManifestError as error:
+            findings.append(Finding.of_error(error))
+        else:
+            files.append(file)
+            findings += _undocumented(file)
+    return tuple(files), tuple(findings)
+
+
+DOCUMENTATION = tuple(f"koepon.com/{word}" for word in ("requirement", "title", "reason", "remedy"))
+"""The annotations that `explain` and every finding quote."""
+
+
+def _undocumented(file: PolicyFile) -> Iterator[Finding]:
+    given = file.policy.metadata.annotations
+    if missing := [name for name in DOCUMENTATION if not given.get(name, "").strip()]:
+        error = ManifestError(
+            "policies/undocumented",
+            f"The policy {file.policy.metadata.name} lacks {', '.join(missing)}.",
+            where=file.place.line("metadata", "annotations"),
+            remedy="Add the annotations: whoever is stopped by a policy has to learn why, and what to do.",
+        )
+        yield Finding.of_error(error)
+
+
+def _candidates(directory: Path) -> Sequence[Path]:
+    return sorted(each for each in directory.iterdir() if _is_policy(each)) if directory.is_dir() else ()
 
 
 def _is_policy(file: Path) -> bool:

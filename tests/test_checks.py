@@ -242,5 +242,6 @@ def test_a_check_that_breaks_off_is_never_a_pass(registered: list[Any], error: E
 
 def test_every_check_is_a_rule_of_its_module() -> None:
     assert [(rule.id, rule.file) for rule in checks.RULES] == [
-        ("pod-disruption-budget", "koepon_gitops/checks/availability.py")
+        ("pod-disruption-budget", "koepon_gitops/checks/availability.py"),
+        ("no-secret-manifests", "koepon_gitops/checks/secrecy.py"),
     ]

@@ -43,7 +43,13 @@ NAMESPACE = """
 POLICY = """
     apiVersion: admissionregistration.k8s.io/v1
     kind: ValidatingAdmissionPolicy
-    metadata: {name: no-blue, annotations: {koepon.com/title: Nothing is blue, koepon.com/remedy: Choose another.}}
+    metadata:
+      name: no-blue
+      annotations:
+        koepon.com/requirement: NFR-7
+        koepon.com/title: Nothing is blue
+        koepon.com/reason: Blue can't be told from the sky.
+        koepon.com/remedy: Choose another.
     spec:
       matchConstraints:
         resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}]

@@ -8,7 +8,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from tests.commands import TREE, Command, cache, command, tree
 from tests.conftest import Clone
-from tests.trees import DEPLOYMENT, application, write
+from tests.test_commands import NAMESPACE, POLICY
+from tests.trees import CONFIG_MAP, DEPLOYMENT, application, write
 
 __all__ = ["cache", "command", "tree"]
 
@@ -187,3 +188,34 @@ def test_an_application_that_points_astray(
     assert command("validate").code == 0
     write(tree.folder, {"clusters/shop.yaml": shop.replace(*MISPLACED[slip])})
     assert str(command("validate")) == snapshot
+
+
+# Policies
+
+BLUE = "policies/admission/no-blue.yaml"
+ONLY_POLICY = dedent(POLICY).lstrip().partition("---")[0]
+PARTLY = {
+    "no binding": ONLY_POLICY,
+    "no remedy": dedent(POLICY).lstrip().replace("    koepon.com/remedy: Choose another.\n", ""),
+    "no annotations": ONLY_POLICY.partition("  annotations")[0]
+    + ONLY_POLICY[ONLY_POLICY.index("spec:") :]
+    + "---"
+    + dedent(POLICY).partition("---")[2],
+    "no policy": "kind: [\n",
+}
+
+
+@pytest.mark.parametrize("slip", PARTLY)
+def test_a_policy_that_is_half_written(tree: Clone, command: Command, slip: str, snapshot: SnapshotAssertion) -> None:
+    """Named, and everything else is checked all the same."""
+    wrong = dedent(CONFIG_MAP).replace("\ndata:", "\ndatum:")
+    write(tree.folder, {BLUE: PARTLY[slip], "apps/web/namespace.yaml": NAMESPACE, "apps/web/settings.yaml": wrong})
+    answer = command("validate", "web")
+    assert answer.code == 1
+    assert str(answer) == snapshot
+
+
+def test_a_policy_in_a_nested_folder_is_named_by_its_whole_path(tree: Clone, command: Command) -> None:
+    settings = f'{SETTINGS}policies = "platform/rules/gitops"\n'
+    write(tree.folder, {"pyproject.toml": settings, "platform/rules/gitops/admission/no-blue.yaml": "kind: [\n"})
+    assert "  platform/rules/gitops/admission/no-blue.yaml:" in command("validate").out

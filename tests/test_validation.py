@@ -25,7 +25,14 @@ REMEMBERED = "Nothing has changed since the last run."
 THREE_REPLICAS = """
     apiVersion: admissionregistration.k8s.io/v1
     kind: ValidatingAdmissionPolicy
-    metadata: {name: replicas, annotations: {koepon.com/field: spec.replicas}}
+    metadata:
+      name: replicas
+      annotations:
+        koepon.com/requirement: NFR-101
+        koepon.com/title: Three replicas run
+        koepon.com/reason: One zone may fail.
+        koepon.com/remedy: Set spec.replicas to 3 or more.
+        koepon.com/field: spec.replicas
     spec:
       matchConstraints:
         resourceRules:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from koepon_gitops.checks import availability as availability
+from koepon_gitops.checks import secrecy as secrecy
 from koepon_gitops.checks.registration import REGISTERED, Check
 from koepon_gitops.errors import GitOpsError
 from koepon_gitops.model import Finding, Manifest, Rule, Severity

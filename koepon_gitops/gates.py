@@ -157,9 +157,9 @@ def read(text: bytes, file: str) -> PromotionPolicy:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = tuple(each for each in problem["loc"] if each != "[key]")
-        raise _invalid(_sentence(key, problem), f"{file}:{_line(text, file, key)}") from None
+        raise _invalid(_sentence(key, problem), f"{file}:{line_of(text, file, key)}") from None
     for key, what in _contradictions(policy):
-        raise _invalid(f"{_dotted(key)} {what}.", f"{file}:{_line(text, file, key)}")
+        raise _invalid(f"{_dotted(key)} {what}.", f"{file}:{line_of(text, file, key)}")
     return policy
 
 
@@ -243,7 +243,7 @@ def _dotted(key: _Key) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
 
 
-def _line(text: bytes, file: str, key: _Key) -> int:
+def line_of(text: bytes, file: str, key: tuple[str | int, ...]) -> int:
     """The line of the deepest part of the key that is there."""
     for document in nodes.documents(nodes.decode(text, file), file):
         if (node := nodes.parse(document.text, file)) is not None:

@@ -12,6 +12,7 @@ from koepon_gitops import (
     policies,
     projects,
     provenance,
+    readiness,
     rendering,
     schemas,
     waivers,
@@ -48,6 +49,7 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
         *(finding for rendered in tree for finding in rendered.findings),
     ]
     findings += placement.duplicates(tree)
+    findings += readiness.findings(root, rules_folder, tree)
     findings += _project_violations(tree, library, settings)
     findings += evaluation.evaluate(judge, chosen, Cache("evaluations", enabled=cached), step)
     for manifests in clusters.values():

@@ -44,10 +44,13 @@ class Judge:
         return key(rendered.digest, self.schemas.digest, self.policies.digest, *around)
 
     def findings(self, manifests: Sequence[Manifest]) -> Iterator[Finding]:
-        """What the schemas and then the policies say. An object no schema accepts is still judged by the policies."""
+        """What the schemas and then the policies say. What an object violates counts even if no schema accepts it."""
+        malformed = set()
         for manifest in manifests:
-            yield from self._schema_findings(manifest)
-        yield from self.policies.evaluate(manifests, self.namespaces, self.parameters, self.schemas)
+            for finding in self._schema_findings(manifest):
+                malformed.add(manifest.id)
+                yield finding
+        yield from self.policies.evaluate(manifests, self.namespaces, self.parameters, self.schemas, malformed)
 
     def _schema_findings(self, manifest: Manifest) -> Iterator[Finding]:
         try:

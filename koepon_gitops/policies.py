@@ -4,7 +4,7 @@ Semantics follow apiserver `admission/plugin/policy/validating` (1.36). What can
 a finding that says so or an UncheckableError, never a pass.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,7 @@ from koepon_gitops import policy_files
 from koepon_gitops.admission import NAMESPACE_NAME, Binding, Match, Request, exempt
 from koepon_gitops.cache import key
 from koepon_gitops.errors import UncheckableError
-from koepon_gitops.model import Finding, Json, Manifest, Rule, Severity
+from koepon_gitops.model import Finding, Json, Manifest, ObjectId, Rule, Severity
 from koepon_gitops.policy_files import PolicyFile
 from koepon_gitops.schemas import Schemas
 
@@ -124,9 +124,12 @@ class PolicySet:
         namespaces: Namespaces,
         parameters: Mapping[str, Parameters],
         schemas: Schemas,
+        malformed: Collection[ObjectId] = (),
     ) -> Iterator[Finding]:
         """What the policies say of each object, in order. `namespaces`, `parameters`: by cluster, of the whole tree.
 
+        Of `malformed` objects, which a schema refuses, only what they violate is said: an expression that can't be
+        evaluated on them follows from what the schema says.
         Raises UncheckableError policies/unsupported when a policy does not compile, whatever the objects are.
         """
         if schemas is not self._schemas:
@@ -142,6 +145,7 @@ class PolicySet:
                 continue
             if kind.policies:
                 judge = _Judge(manifest, kind, namespaces, parameters, schemas)
+                judge.is_malformed = manifest.id in malformed
                 for finding in judge.findings():
                     place = (manifest.application, manifest.cluster, manifest.id.namespace)
                     if finding.rule != UNKNOWN_NAMESPACE or place not in unknown:
@@ -188,6 +192,7 @@ class _Judge:
         schemas: Schemas,
     ) -> None:
         self._manifest, self._kind, self._schemas = manifest, kind, schemas
+        self.is_malformed = False
         self._parameters = parameters.get(manifest.cluster, {})
         metadata = manifest.content.get("metadata") or {}
         namespace = (manifest.id.namespace or "default") if kind.namespaced else ""
@@ -249,8 +254,9 @@ class _Judge:
                 yield self._finding(policy, Severity.ERROR, f"failed to configure binding: {error}")
             return
         for each in parameters:
-            for message in policy.verdicts.violations(self._subject, each):
-                yield self._finding(policy, severity(binding), message)
+            for refusal in policy.verdicts.violations(self._subject, each):
+                if not (refusal.failed and self.is_malformed):
+                    yield self._finding(policy, severity(binding), refusal.message)
 
     def _parameters_of(self, policy: Installed, binding: Binding) -> Sequence[Json | None]:
         """`generic.CollectParams`: what the policy is judged with, each in turn; nothing is not an error by itself."""

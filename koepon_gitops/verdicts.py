@@ -58,7 +58,11 @@ class Unsupported(Protocol):
     def __call__(self, what: str, *path: str | int) -> UncheckableError: ...
 
 
-_AUDITED = ("STRING", "NULL", "DYN")
+class Refusal(NamedTuple):
+    """Why an object is refused. `failed`: an expression could not be evaluated, and that counts as a refusal."""
+
+    message: str
+    failed: bool = False
 
 
 class _Expression(NamedTuple):
@@ -141,8 +145,8 @@ class Verdicts:
         except UncheckableError:
             return None
 
-    def violations(self, subject: Subject, parameters: Json | None) -> list[str]:
-        """Why the object is refused, a message for each validation that fails; empty when it is accepted."""
+    def violations(self, subject: Subject, parameters: Json | None) -> list[Refusal]:
+        """Why the object is refused, one for each validation that fails; empty when it is accepted."""
         values = subject.with_parameters(parameters) if self._spec.paramKind else subject.plain
         if self._accepts and self._accepts.evaluate(values) is True:
             return []
@@ -154,25 +158,25 @@ class Verdicts:
             if outcome is not True:
                 errors.append(condition.error(outcome))
         if errors:
-            return [] if self._ignores_errors else ["; ".join(errors)]
+            return [] if self._ignores_errors else [Refusal("; ".join(errors), failed=True)]
         return [*self._refusals(values), *self._bad_annotations(values)]
 
-    def _refusals(self, values: cel.Activation) -> Iterator[str]:
+    def _refusals(self, values: cel.Activation) -> Iterator[Refusal]:
         for rule in self._rules:
             outcome = rule.test.program.evaluate(values)
             if outcome is False:
-                yield _message(rule, values)
+                yield Refusal(_message(rule, values))
             elif outcome is not True and not self._ignores_errors:
-                yield rule.test.error(outcome)
+                yield Refusal(rule.test.error(outcome), failed=True)
 
-    def _bad_annotations(self, values: cel.Activation) -> Iterator[str]:
+    def _bad_annotations(self, values: cel.Activation) -> Iterator[Refusal]:
         """An annotation for the audit log changes nothing, unless it can't be computed."""
         for annotation in self._annotations:
             outcome = annotation.program.evaluate(values)
             if isinstance(outcome, cel.CelError) and not self._ignores_errors:
-                yield annotation.error(outcome)
+                yield Refusal(annotation.error(outcome), failed=True)
             elif not isinstance(outcome, str | cel.CelError) and outcome is not None:
-                yield annotation.error("it gives neither text nor null")
+                yield Refusal(annotation.error("it gives neither text nor null"), failed=True)
 
 
 def _message(rule: _Rule, values: cel.Activation) -> str:

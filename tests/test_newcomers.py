@@ -219,3 +219,19 @@ def test_a_policy_in_a_nested_folder_is_named_by_its_whole_path(tree: Clone, com
     settings = f'{SETTINGS}policies = "platform/rules/gitops"\n'
     write(tree.folder, {"pyproject.toml": settings, "platform/rules/gitops/admission/no-blue.yaml": "kind: [\n"})
     assert "  platform/rules/gitops/admission/no-blue.yaml:" in command("validate").out
+
+
+def test_what_a_schema_refuses_is_not_told_again_by_a_policy_that_can_not_be_evaluated(
+    tree: Clone, command: Command
+) -> None:
+    """A policy that is violated is heard all the same."""
+    settings = dedent(CONFIG_MAP)
+    write(tree.folder, {BLUE: POLICY, "apps/web/namespace.yaml": NAMESPACE})
+    for old, new, said in (
+        ("\ndata: {colour: blue}", "\ndata: true", {"schemas/invalid"}),
+        ("\ndata:", "\ndatum: 3\ndata:", {"schemas/unknown-field", "no-blue"}),
+        ("\ndata: {colour: blue}", "\ndata: {shape: round}", {"no-blue"}),
+    ):
+        write(tree.folder, {"apps/web/settings.yaml": settings.replace(old, new)})
+        found = json.loads(command("validate", "web", "--format", "json").out)["findings"]
+        assert {each["rule"] for each in found} == said

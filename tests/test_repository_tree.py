@@ -143,7 +143,7 @@ def where(root: Path, finding: Finding) -> tuple[str, str]:
 @pytest.mark.parametrize("slip", SLIPS, ids=named)
 def test_a_slip_is_found_by_its_rule_alone_where_a_person_mends_it(slip: Slip, tree: Path) -> None:
     edit(tree, slip)
-    found = validate(tree, baseline=False, now=NOW).findings
+    found = [each for each in validate(tree, baseline=False, now=NOW).findings if not _of_promotion(each)]
     assert {finding.rule for finding in found} == {slip.rule}
     places = {where(tree, finding) for finding in found}
     assert {file for file, _ in places} == {slip.at or slip.file}
@@ -152,6 +152,11 @@ def test_a_slip_is_found_by_its_rule_alone_where_a_person_mends_it(slip: Slip, t
     assert {environment for _, _, environment in names} == set(slip.environments)
     assert len({application for application, _, _ in names}) == 1
     assert all(finding.severity == "error" and finding.remedy and not finding.unchecked for finding in found)
+
+
+def _of_promotion(finding: Finding) -> bool:
+    """What a slip means for the next promotion is said besides."""
+    return finding.rule.startswith(("readiness/", "overlays/"))
 
 
 def test_every_rule_is_broken_once_at_least() -> None:

@@ -1,5 +1,6 @@
 """The commands: each parses, calls one function, prints what it returns and gives the exit code. No logic here."""
 
+import errno
 import os
 import sys
 import traceback
@@ -35,11 +36,20 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return _said("Interrupted. Nothing is half done.", 130)
     except BrokenPipeError:
-        # The reader has gone. What is buffered must not fail once more when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 128 + 13
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            return _said(_unexpected(error), 3)
+        _discard_output()
+        return _said("The output could not be written: the disk is full. What was to be done has been done.", 3)
     except Exception as error:
         return _said(_unexpected(error), 3)
+
+
+def _discard_output() -> None:
+    """The reader has gone, or the disk is full: what is buffered must not fail once more when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _said(words: str, exit_code: int) -> int:

@@ -130,6 +130,14 @@ def test_a_reader_that_has_gone_is_no_error(tree: Clone) -> None:
     assert (answer.code, answer.err) == (141, "")
 
 
+def test_a_full_disk_is_told_as_what_it_is(tree: Clone) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    answer = finished("validate", stdout=full)
+    os.close(full)
+    assert answer.code == 3
+    assert answer.err == "error: The output could not be written: the disk is full. What was to be done has been done.\n"
+
+
 def test_a_defect_is_told_in_a_sentence(tree: Clone, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("colour\x1b[2J\nred")

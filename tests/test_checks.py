@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koepon_gitops import checks
+from koepon_gitops.checks import data
 from koepon_gitops.checks.registration import REGISTERED, Fault, check
 from koepon_gitops.errors import ManifestError
-from koepon_gitops.model import Finding, Manifest, ObjectId, Severity
+from koepon_gitops.model import Finding, Manifest, ObjectId, Severity, Value
 
 NAMESPACE = "production"
+POLICIES = Path(__file__).parents[1] / "policies"
 
 
 def manifest(api: str, kind: str, name: str = "web", /, *, spec: Any = None, labels: Any = None) -> Manifest:
@@ -41,7 +44,7 @@ def budget(selector: Any, name: str = "web", **bound: Any) -> Manifest:
 
 
 def found(*manifests: Manifest) -> list[Finding]:
-    return list(checks.run([ENVIRONMENT, *manifests]))
+    return list(checks.run([ENVIRONMENT, *manifests], POLICIES))
 
 
 class Drain:
@@ -201,7 +204,7 @@ def test_a_check_is_named_and_explained_by_its_function(registered: list[Any]) -
     assert (rule.requirement, rule.remedy, rule.file) == ("NFR-404", "Rename it.", "tests/test_checks.py")
 
     old = workload({}, "old")
-    assert list(checks.run([old, workload({}, "new")])) == [
+    assert list(checks.run([old, workload({}, "new")], POLICIES)) == [
         Finding(
             rule="no-old-names",
             severity=Severity.WARNING,
@@ -235,9 +238,47 @@ def test_a_check_that_breaks_off_is_never_a_pass(registered: list[Any], error: E
         yield Fault(manifests[0], "found all the same")
 
     registered += [breaks_off, goes_on]
-    before, broken, after = checks.run([ENVIRONMENT])
+    before, broken, after = checks.run([ENVIRONMENT], POLICIES)
     assert (before.message, after.message) == ("found in time", "found all the same")
     assert (broken.rule, broken.unchecked, broken.message) == ("breaks-off", True, sentence)
+
+
+class Figures(Value):
+    """What the check below reads."""
+
+    most: int
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "unchecked"),
+    [
+        ("most: 1", ["2 are more than 1"], False),
+        ("most: 2", [], False),
+        (None, ["nobody says how many there may be"], False),
+        ("most: many", ["figures.yaml can't be used: most: Input should be a valid integer"], True),
+        ("most: 1\nleast: 0", ["figures.yaml can't be used: least: Extra inputs are not permitted"], True),
+    ],
+)
+def test_a_check_compares_with_data_beside_the_policies(
+    registered: list[Any], tmp_path: Path, text: str | None, said: list[str], unchecked: bool
+) -> None:
+    @check(requirement="NFR-404", remedy="Remove some.")
+    def few_of_them(manifests: Sequence[Manifest], policies: Path) -> Iterator[Fault]:
+        """There are few."""
+        figures = data.read(policies, "figures.yaml", Figures)
+        if figures is None:
+            yield Fault(manifests[0], "nobody says how many there may be")
+        elif len(manifests) > figures.most:
+            yield Fault(manifests[0], f"{len(manifests)} are more than {figures.most}")
+
+    registered.append(few_of_them)
+    if text is not None:
+        (tmp_path / "figures.yaml").write_text(text)
+    findings = list(checks.run([ENVIRONMENT, workload({})], tmp_path))
+    assert [(finding.message.partition(", unable")[0].rstrip("."), finding.unchecked) for finding in findings] == [
+        (sentence, unchecked) for sentence in said
+    ]
+    assert {finding.rule for finding in findings} <= {"few-of-them"}
 
 
 def test_every_check_is_a_rule_of_its_module() -> None:

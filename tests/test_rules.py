@@ -47,7 +47,7 @@ def read(fixture: Path) -> list[Manifest]:
 def judged(objects: list[Manifest], rules: PolicySet, library: Schemas) -> list[Finding]:
     """What schemas, policies and checks say, as the pipeline asks them."""
     judge = evaluation.Judge(library, rules, {CLUSTER: objects})
-    return [*judge.findings(objects), *checks.run(objects)]
+    return [*judge.findings(objects), *checks.run(objects, ROOT / "policies")]
 
 
 def expected(fixture: Path) -> list[str]:

@@ -30,7 +30,7 @@ UNTAGGED = frozenset(
         ),
         *("cloudwatch/Dashboard",),
         *("cloudwatchlogs/MetricFilter",),
-        *("ec2/NetworkACLRule", "ec2/Route", "ec2/RouteTableAssociation"),
+        *("ec2/NetworkACLRule", "ec2/Route", "ec2/RouteTableAssociation", "ec2/VPCEndpointRouteTableAssociation"),
         *("ecr/LifecyclePolicy", "ecr/RegistryScanningConfiguration", "ecr/RepositoryPolicy"),
         *("eks/AccessPolicyAssociation", "eks/ClusterAuth"),
         *("iam/RolePolicy", "iam/RolePolicyAttachment"),

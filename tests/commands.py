@@ -32,7 +32,8 @@ class Answer:
 
     def __str__(self) -> str:
         """Exit code, stderr, stdout; durations are left out."""
-        return re.sub(r"in \d+\.\d\d s", "in <time>", f"exit {self.code}\n{self.err}{self.out}")
+        text = re.sub(r"in \d+\.\d\d s", "in <time>", f"exit {self.code}\n{self.err}{self.out}")
+        return re.sub(r"\d+ rules? in <time>", "<all> rules in <time>", text)
 
 
 type Command = Callable[..., Answer]

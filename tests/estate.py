@@ -59,6 +59,12 @@ def resources(content: Mapping[str, Any], observed: Mapping[str, Any] | None = N
     return made.manifests
 
 
+def namespaced(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The resources of a claim as Crossplane makes them: in the claim's namespace."""
+    namespace = content["metadata"]["namespace"]
+    return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in resources(content).values()]
+
+
 def problems(content: Mapping[str, Any]) -> list[str]:
     """What the API server would object to: a claim against its definition, a resource against provider-aws."""
     return [problem.message for problem in _schemas().validate(content)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koepon_gitops import checks
+from koepon_gitops import checks, network_resources
 from koepon_gitops.checks import data
 from koepon_gitops.checks.registration import REGISTERED, Fault, check
 from koepon_gitops.errors import ManifestError
@@ -138,6 +138,17 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
+PARAMETERS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ["vpcIdRef", "subnetIdRef", "networkAclIdRef", "gatewayIdRef"], st.just({"name": "web"}) | JSON
+        ),
+        **dict.fromkeys(["cidrBlock", "cidrIpv4"], st.just("10.0.0.0/16") | JSON),
+        **dict.fromkeys(["availabilityZone", "fromPort", "toPort", "ipProtocol", "protocol", "subnetIdRefs"], JSON),
+        **dict.fromkeys(["routeTableIdRef", "securityGroupIdRef"], st.just({"name": "web"}) | JSON),
+    },
+)
 PARTS = ["replicas", "minReplicas", "selector", "template", "maxUnavailable", "minAvailable", "workloadRef"]
 KINDS = st.sampled_from(
     [
@@ -148,13 +159,20 @@ KINDS = st.sampled_from(
         ("v1", "Namespace"),
         ("policy/v1", "PodDisruptionBudget"),
         ("autoscaling/v2", "HorizontalPodAutoscaler"),
+        *(("ec2.aws.m.upbound.io/v1beta1", kind) for kind in network_resources.READ),
     ]
 )
 
 
 @given(
     st.lists(
-        st.tuples(KINDS, JSON | st.dictionaries(st.sampled_from([*PARTS, "scaleTargetRef", "jobTemplate"]), JSON), JSON)
+        st.tuples(
+            KINDS,
+            JSON
+            | st.dictionaries(st.sampled_from([*PARTS, "scaleTargetRef", "jobTemplate"]), JSON)
+            | st.builds(lambda parameters: {"forProvider": parameters}, PARAMETERS),
+            JSON,
+        )
     )
 )
 def test_an_object_that_a_schema_refuses_breaks_no_check(objects: list[tuple[tuple[str, str], Any, Any]]) -> None:
@@ -283,5 +301,8 @@ def test_a_check_compares_with_data_beside_the_policies(
 
 def test_every_check_is_a_rule_of_its_module() -> None:
     assert [(rule.id, rule.file) for rule in checks.RULES] == [
-        ("pod-disruption-budget", "koepon_gitops/checks/availability.py")
+        ("pod-disruption-budget", "koepon_gitops/checks/availability.py"),
+        ("network-addresses", "koepon_gitops/checks/network.py"),
+        ("network-egress", "koepon_gitops/checks/network.py"),
+        ("network-reachability", "koepon_gitops/checks/network.py"),
     ]

@@ -17,6 +17,7 @@ from koepon_gitops.model import Finding, Manifest, ObjectId, Rule
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.schemas import Schemas
 from koepon_gitops.tree import Files
+from tests import estate
 from tests.trees import source
 
 ROOT = Path(__file__).parents[1]
@@ -125,13 +126,18 @@ def test_every_expression_of_a_policy_fails_a_fixture_by_itself(
 
 
 type Objects = dict[str, dict[str, Any]]
-"""The objects of production by kind; one kind of which there are several is not mutated."""
+"""The objects of production by kind/name; by kind as well, the last of each."""
 
 MUTATIONS: dict[str, Callable[[Objects], object]] = {
     "hpa-bounds": lambda it: it["HorizontalPodAutoscaler"]["spec"].update(maxReplicas=12),
     "image-pinned": lambda it: container(it).update(image="koepon/app:latest"),
     "ingress-tls": lambda it: it["Ingress"]["spec"].pop("tls"),
     "max-unavailable-zero": lambda it: it["Deployment"]["spec"].pop("strategy"),
+    "network-addresses": lambda it: parameters(it, "Subnet/koepon-public-1d").update(cidrBlock="10.0.2.128/25"),
+    "network-egress": lambda it: it["Route/koepon-private-1d-internet"]["metadata"].pop("annotations"),
+    "network-reachability": lambda it: parameters(it, "SecurityGroupIngressRule/koepon-db-from-app-5432").update(
+        fromPort=5433, toPort=5433
+    ),
     "no-plain-secrets-in-env": lambda it: container(it)["env"].append({"name": "JWT_SECRET", "value": "correct-horse"}),
     "pod-disruption-budget": lambda it: it["PodDisruptionBudget"]["spec"].update(maxUnavailable=0),
     "probes": lambda it: container(it).pop("readinessProbe"),
@@ -152,12 +158,17 @@ def container(objects: Objects) -> dict[str, Any]:
     return pod(objects)["containers"][0]
 
 
+def parameters(objects: Objects, name: str) -> dict[str, Any]:
+    return objects[name]["spec"]["forProvider"]
+
+
 @pytest.fixture(scope="module")
 def production() -> list[dict[str, Any]]:
-    """The namespace and the application as kustomize renders them."""
+    """The namespace and the application as kustomize renders them, and the network as its claim is composed."""
     cache, files = Cache("renders", enabled=False), Files(ROOT)
     folders = ("infrastructure/namespaces/production", "apps/koepon-app/overlays/production")
-    return [each for folder in folders for each in kustomize.build(source(folder), cache, files).objects]
+    rendered = [each for folder in folders for each in kustomize.build(source(folder), cache, files).objects]
+    return rendered + estate.namespaced(estate.claim("Network", "production"))
 
 
 def test_production_is_clean(production: list[dict[str, Any]], library: Schemas) -> None:
@@ -169,5 +180,6 @@ def test_a_slip_in_production_is_caught_by_its_rule_alone(
     rule: str, production: list[dict[str, Any]], library: Schemas
 ) -> None:
     objects = copy.deepcopy(production)
-    MUTATIONS[rule]({each["kind"]: each for each in objects})
+    named = {f"{each['kind']}/{each['metadata']['name']}": each for each in objects}
+    MUTATIONS[rule]({each["kind"]: each for each in objects} | named)
     assert {finding.rule for finding in judged(cluster(objects), INSTALLED, library)} == {rule}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from koepon_gitops.checks import availability as availability
+from koepon_gitops.checks import network as network
 from koepon_gitops.checks.registration import REGISTERED, Check
 from koepon_gitops.errors import GitOpsError
 from koepon_gitops.model import Finding, Manifest, Rule, Severity

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from koepon_gitops.model import Finding, Manifest, ObjectId, Severity, Value
 
 NAMESPACE = "production"
 POLICIES = Path(__file__).parents[1] / "policies"
+TODAY = date(2026, 11, 24)
 
 
 def manifest(api: str, kind: str, name: str = "web", /, *, spec: Any = None, labels: Any = None) -> Manifest:
@@ -44,7 +46,7 @@ def budget(selector: Any, name: str = "web", **bound: Any) -> Manifest:
 
 
 def found(*manifests: Manifest) -> list[Finding]:
-    return list(checks.run([ENVIRONMENT, *manifests], POLICIES))
+    return list(checks.run([ENVIRONMENT, *manifests], POLICIES, TODAY))
 
 
 class Drain:
@@ -222,7 +224,7 @@ def test_a_check_is_named_and_explained_by_its_function(registered: list[Any]) -
     assert (rule.requirement, rule.remedy, rule.file) == ("NFR-404", "Rename it.", "tests/test_checks.py")
 
     old = workload({}, "old")
-    assert list(checks.run([old, workload({}, "new")], POLICIES)) == [
+    assert list(checks.run([old, workload({}, "new")], POLICIES, TODAY)) == [
         Finding(
             rule="no-old-names",
             severity=Severity.WARNING,
@@ -256,7 +258,7 @@ def test_a_check_that_breaks_off_is_never_a_pass(registered: list[Any], error: E
         yield Fault(manifests[0], "found all the same")
 
     registered += [breaks_off, goes_on]
-    before, broken, after = checks.run([ENVIRONMENT], POLICIES)
+    before, broken, after = checks.run([ENVIRONMENT], POLICIES, TODAY)
     assert (before.message, after.message) == ("found in time", "found all the same")
     assert (broken.rule, broken.unchecked, broken.message) == ("breaks-off", True, sentence)
 
@@ -292,7 +294,7 @@ def test_a_check_compares_with_data_beside_the_policies(
     registered.append(few_of_them)
     if text is not None:
         (tmp_path / "figures.yaml").write_text(text)
-    findings = list(checks.run([ENVIRONMENT, workload({})], tmp_path))
+    findings = list(checks.run([ENVIRONMENT, workload({})], tmp_path, TODAY))
     assert [(finding.message.partition(", unable")[0].rstrip("."), finding.unchecked) for finding in findings] == [
         (sentence, unchecked) for sentence in said
     ]

@@ -5,6 +5,7 @@ A fixture's first line says what it shows; `# finds: <message>` lines are all th
 
 import copy
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 POLICIES = ROOT / "policies" / "admission"
 FIXTURES = Path(__file__).parent / "policies"
 CLUSTER = "cluster"
+TODAY = date(2026, 11, 24)
 
 INSTALLED = policies.load(POLICIES, ROOT)
 RULES = {rule.id: rule for rule in (*INSTALLED.rules, *checks.RULES)}
@@ -48,7 +50,7 @@ def read(fixture: Path) -> list[Manifest]:
 def judged(objects: list[Manifest], rules: PolicySet, library: Schemas) -> list[Finding]:
     """What schemas, policies and checks say, as the pipeline asks them."""
     judge = evaluation.Judge(library, rules, {CLUSTER: objects})
-    return [*judge.findings(objects), *checks.run(objects, ROOT / "policies")]
+    return [*judge.findings(objects), *checks.run(objects, ROOT / "policies", TODAY)]
 
 
 def expected(fixture: Path) -> list[str]:

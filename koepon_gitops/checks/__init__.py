@@ -1,6 +1,7 @@
 """What one object alone cannot show: predicates over all objects of a cluster, a module per subject."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 
 from koepon_gitops.checks import availability as availability
@@ -13,14 +14,14 @@ CHECKS: tuple[Check, ...] = tuple(REGISTERED)
 RULES: tuple[Rule, ...] = tuple(each.rule for each in CHECKS)
 
 
-def run(manifests: Sequence[Manifest], policies: Path) -> Iterator[Finding]:
-    """What the checks say of one cluster, given all its objects, and data such as `policies/reachability.yaml`.
+def run(manifests: Sequence[Manifest], policies: Path, today: date) -> Iterator[Finding]:
+    """What the checks say of one cluster today, given all its objects, and data such as `policies/reachability.yaml`.
 
     A check that fails is a finding, and exit code 3.
     """
     for each in CHECKS:
         try:
-            yield from each(manifests, policies)
+            yield from each(manifests, policies, today)
         except GitOpsError as error:
             yield Finding.of_error(error).model_copy(update={"rule": each.rule.id, "unchecked": True})
         except Exception as error:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ class Fault(NamedTuple):
 
 
 type Predicate = Callable[..., Iterator[Fault]]
-"""A function of `manifests`, all objects of a cluster, and of `policies` if it reads data from that folder."""
+"""A function of `manifests`, all objects of a cluster; of `policies` if it reads data there, and of `today`."""
 
 
 class Check:
@@ -28,12 +29,13 @@ class Check:
 
     def __init__(self, rule: Rule, predicate: Predicate) -> None:
         self.rule, self._predicate = rule, predicate
-        self._reads_data = "policies" in inspect.signature(predicate).parameters
+        self._asks_for = tuple(inspect.signature(predicate).parameters)[1:]
         self.__doc__ = predicate.__doc__
 
-    def __call__(self, manifests: Sequence[Manifest], policies: Path) -> Iterator[Finding]:
+    def __call__(self, manifests: Sequence[Manifest], policies: Path, today: date) -> Iterator[Finding]:
         """What is wrong with the objects of one cluster. `policies`: the folder that data files are read from."""
-        for fault in self._predicate(manifests, policies) if self._reads_data else self._predicate(manifests):
+        given = {"policies": policies, "today": today}
+        for fault in self._predicate(manifests, **{name: given[name] for name in self._asks_for}):
             yield Finding(
                 rule=self.rule.id,
                 severity=self.rule.severity,

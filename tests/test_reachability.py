@@ -106,7 +106,7 @@ def routed(draw: st.DrawFn, subnet: str) -> list[Manifest]:
     usual = [("0.0.0.0/0", "igw" if subnet.startswith("public") else "nat")]
     made = [resource("RouteTable", subnet, vpcIdRef=ref("vpc"))]
     made.append(resource("RouteTableAssociation", subnet, subnetIdRef=ref(subnet), routeTableIdRef=ref(subnet)))
-    for cidr, target in draw(st.just(usual) | ROUTES):
+    for cidr, target in (dict(usual) | dict(draw(ROUTES)) if draw(st.booleans()) else dict(draw(ROUTES))).items():
         by = {"natGatewayIdRef": ref("nat")} if target == "nat" else {"gatewayIdRef": ref(target)}
         name = f"{subnet}-{cidr.replace('/', '-')}"
         made.append(resource("Route", name, routeTableIdRef=ref(subnet), destinationCidrBlock=cidr, **by))

@@ -183,12 +183,7 @@ def _desired(observed: Json) -> dict[str, Any]:
     metadata = {
         name: observed["metadata"][name] for name in ("name", "labels", "annotations") if name in observed["metadata"]
     }
-    return {
-        "apiVersion": observed["apiVersion"],
-        "kind": observed["kind"],
-        "metadata": metadata,
-        "spec": observed["spec"],
-    }
+    return {**{name: value for name, value in observed.items() if name != "status"}, "metadata": metadata}
 
 
 class Composite(BaseComposite):

@@ -1,7 +1,8 @@
 """The network: addresses, ways out, and who reaches whom.
 
 `policies/reachability.yaml` has `parties` ({name: {group: <security group>, subnets: public | private}}) and `allowed`
-([{from, to, port, protocol: tcp | udp}], between parties and `internet`).
+([{from, to, port, protocol: tcp | udp}], between parties and `internet`). A party may be `optional`, several ports
+go from `port` `through` another.
 """
 
 from collections import defaultdict
@@ -114,6 +115,8 @@ class Placed(Value):
 
     group: str
     subnets: Literal["public", "private"]
+    optional: bool = False
+    """Whether a network may do without it."""
 
 
 class Allowed(Value):
@@ -124,6 +127,8 @@ class Allowed(Value):
     source: str = Field(alias="from")
     target: str = Field(alias="to")
     port: Annotated[int, Field(ge=1, le=65535, strict=True)]
+    through: Annotated[int, Field(ge=1, le=65535, strict=True)] | None = None
+    """The last of several ports."""
     protocol: Literal["tcp", "udp"] = "tcp"
 
 
@@ -169,11 +174,11 @@ def network_reachability(manifests: Sequence[Manifest], policies: Path) -> Itera
 def _compared(network: Network, table: Table) -> Iterator[Fault]:
     there = {each.name for each in network.groups}
     for name, placed in table.parties.items():
-        if placed.group not in there:
+        if placed.group not in there and not placed.optional:
             yield Fault(network.vpc.manifest, f"{name} has no security group {placed.group} in it")
     wanted: dict[tuple[str, str, str], Ports] = defaultdict(int)
     for each in table.allowed:
-        wanted[each.source, each.target, each.protocol] |= ports(each.port, each.port)
+        wanted[each.source, each.target, each.protocol] |= ports(each.port, each.through or each.port)
     reckoner = Reckoner(network)
     parties = list(_parties(network, table))
     for source in parties:

@@ -27,6 +27,8 @@ class Kind(NamedTuple):
     (`decoding`); they have no other effect."""
     plan: structure.Node | None
     """What JSON Schema cannot say; None when there is nothing of the kind."""
+    status: dict[str, Any]
+    """The form of `status`, which the API server does not take from a manifest: a structural schema without prose."""
 
 
 def compiled(crd: Json) -> Iterator[Kind]:
@@ -36,6 +38,7 @@ def compiled(crd: Json) -> Iterator[Kind]:
         if not version.get("served", True):
             continue
         schema = (version.get("schema") or {}).get("openAPIV3Schema") or {"x-kubernetes-preserve-unknown-fields": True}
+        status = _form((schema.get("properties") or {}).get("status") or {})
         if "status" in (version.get("subresources") or {}):
             schema = _without_status(schema)
         yield Kind(
@@ -45,7 +48,21 @@ def compiled(crd: Json) -> Iterator[Kind]:
             namespaced=specification["scope"] == "Namespaced",
             schema=_root(_scaled(schema, version)),
             plan=structure.plan(schema),
+            status=status,
         )
+
+
+_FORM = ("type", "format", "enum", "default", "minimum", "x-kubernetes-int-or-string")
+
+
+def _form(schema: Json) -> dict[str, Any]:
+    form: dict[str, Any] = {name: schema[name] for name in _FORM if name in schema}
+    if properties := schema.get("properties"):
+        form["properties"] = {name: _form(part) for name, part in properties.items()}
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), dict):
+            form[name] = _form(schema[name])
+    return form
 
 
 def _without_status(schema: Json) -> Json:

@@ -53,7 +53,7 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     findings += _project_violations(tree, library, settings)
     findings += evaluation.evaluate(judge, chosen, Cache("evaluations", enabled=cached), step)
     for manifests in clusters.values():
-        findings += checks.run(manifests)
+        findings += checks.run(manifests, rules_folder, question.today)
     if settings.baseline and question.baseline:
         step("Asking checkov", 0, 1)
         findings += _baseline(chosen, Cache("baseline", enabled=cached))

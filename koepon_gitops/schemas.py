@@ -78,7 +78,7 @@ def _compile(files: Sequence[Path], target: Path, progress: Callable[[str, int, 
             for kind in crds.compiled(definition):
                 name = f"{key(kind.apiVersion, kind.kind)[:24]}.json"
                 index.setdefault(kind.apiVersion, {})[kind.kind] = [kind.plural, kind.namespaced, name]
-                (target / name).write_bytes(orjson.dumps([kind.schema, kind.plan]))
+                (target / name).write_bytes(orjson.dumps([kind.schema, kind.plan, kind.status]))
         if done % 50 == 0 or done == len(files):
             progress("Compiling the schemas", done, len(files))
     (target / _INDEX).write_bytes(orjson.dumps(index, option=orjson.OPT_SORT_KEYS))
@@ -227,6 +227,14 @@ class Schemas:
             self._compiled[version, kind] = self._compile(version, kind)
         return self._compiled[version, kind]
 
+    def status(self, api_version: str, kind: str) -> Json:
+        """The structural schema of the `status` of a custom kind; empty for all others."""
+        if entry := self._declared.get(api_version, {}).get(kind):
+            return dict(entry[4])
+        if entry := self._fetched.get(api_version, {}).get(kind):
+            return dict(orjson.loads((self._directory / entry[2]).read_bytes())[2])
+        return {}
+
     def _compile(self, version: str, kind: str) -> _Compiled:
         import jsonschema_rs  # noqa: PLC0415 - 30 ms that runs answered from the cache save
 
@@ -250,7 +258,7 @@ class Schemas:
         if kind in self._declared.get(version, {}):
             schema, plan = entry[2], entry[3]
         else:
-            schema, plan = orjson.loads((self._directory / entry[2]).read_bytes())
+            schema, plan, _ = orjson.loads((self._directory / entry[2]).read_bytes())
         schema = {"allOf": [schema, kubernetes.metadata()], "$defs": core.schema(core.OBJECT_META)["$defs"]}
         return schema, (lambda content: structure.problems(plan, content)) if plan else None
 
@@ -283,7 +291,7 @@ class Schemas:
         for definition in self._definitions:
             for kind in _declared_kinds(definition):
                 table.setdefault(kind.apiVersion, {})[kind.kind] = [
-                    kind.plural, kind.namespaced, kind.schema, kind.plan
+                    kind.plural, kind.namespaced, kind.schema, kind.plan, kind.status
                 ]  # fmt: skip
         return table
 

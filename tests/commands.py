@@ -33,8 +33,9 @@ class Answer:
         self.code, self.out, self.err = code, out, err
 
     def __str__(self) -> str:
-        """Exit code, stderr, stdout; durations are left out."""
-        return re.sub(r"in \d+\.\d\d s", "in <time>", f"exit {self.code}\n{self.err}{self.out}")
+        """Exit code, stderr, stdout; durations and the number of rules are left out."""
+        text = re.sub(r"in \d+\.\d\d s", "in <time>", f"exit {self.code}\n{self.err}{self.out}")
+        return re.sub(r"\d+ rules? in <time>", "<all> rules in <time>", text)
 
 
 type Command = Callable[..., Answer]

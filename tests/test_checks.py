@@ -2,18 +2,23 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koepon_gitops import checks
+from koepon_gitops import checks, network_resources
+from koepon_gitops.checks import data
 from koepon_gitops.checks.registration import REGISTERED, Fault, check
 from koepon_gitops.errors import ManifestError
-from koepon_gitops.model import Finding, Manifest, ObjectId, Severity
+from koepon_gitops.model import Finding, Manifest, ObjectId, Severity, Value
 
 NAMESPACE = "production"
+POLICIES = Path(__file__).parents[1] / "policies"
+TODAY = date(2026, 11, 24)
 
 
 def manifest(api: str, kind: str, name: str = "web", /, *, spec: Any = None, labels: Any = None) -> Manifest:
@@ -41,7 +46,7 @@ def budget(selector: Any, name: str = "web", **bound: Any) -> Manifest:
 
 
 def found(*manifests: Manifest) -> list[Finding]:
-    return list(checks.run([ENVIRONMENT, *manifests]))
+    return list(checks.run([ENVIRONMENT, *manifests], POLICIES, TODAY))
 
 
 class Drain:
@@ -135,6 +140,17 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
+PARAMETERS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ["vpcIdRef", "subnetIdRef", "networkAclIdRef", "gatewayIdRef"], st.just({"name": "web"}) | JSON
+        ),
+        **dict.fromkeys(["cidrBlock", "cidrIpv4"], st.just("10.0.0.0/16") | JSON),
+        **dict.fromkeys(["availabilityZone", "fromPort", "toPort", "ipProtocol", "protocol", "subnetIdRefs"], JSON),
+        **dict.fromkeys(["routeTableIdRef", "securityGroupIdRef"], st.just({"name": "web"}) | JSON),
+    },
+)
 PARTS = ["replicas", "minReplicas", "selector", "template", "maxUnavailable", "minAvailable", "workloadRef"]
 KINDS = st.sampled_from(
     [
@@ -145,13 +161,20 @@ KINDS = st.sampled_from(
         ("v1", "Namespace"),
         ("policy/v1", "PodDisruptionBudget"),
         ("autoscaling/v2", "HorizontalPodAutoscaler"),
+        *(("ec2.aws.m.upbound.io/v1beta1", kind) for kind in network_resources.READ),
     ]
 )
 
 
 @given(
     st.lists(
-        st.tuples(KINDS, JSON | st.dictionaries(st.sampled_from([*PARTS, "scaleTargetRef", "jobTemplate"]), JSON), JSON)
+        st.tuples(
+            KINDS,
+            JSON
+            | st.dictionaries(st.sampled_from([*PARTS, "scaleTargetRef", "jobTemplate"]), JSON)
+            | st.builds(lambda parameters: {"forProvider": parameters}, PARAMETERS),
+            JSON,
+        )
     )
 )
 def test_an_object_that_a_schema_refuses_breaks_no_check(objects: list[tuple[tuple[str, str], Any, Any]]) -> None:
@@ -201,7 +224,7 @@ def test_a_check_is_named_and_explained_by_its_function(registered: list[Any]) -
     assert (rule.requirement, rule.remedy, rule.file) == ("NFR-404", "Rename it.", "tests/test_checks.py")
 
     old = workload({}, "old")
-    assert list(checks.run([old, workload({}, "new")])) == [
+    assert list(checks.run([old, workload({}, "new")], POLICIES, TODAY)) == [
         Finding(
             rule="no-old-names",
             severity=Severity.WARNING,
@@ -235,13 +258,51 @@ def test_a_check_that_breaks_off_is_never_a_pass(registered: list[Any], error: E
         yield Fault(manifests[0], "found all the same")
 
     registered += [breaks_off, goes_on]
-    before, broken, after = checks.run([ENVIRONMENT])
+    before, broken, after = checks.run([ENVIRONMENT], POLICIES, TODAY)
     assert (before.message, after.message) == ("found in time", "found all the same")
     assert (broken.rule, broken.unchecked, broken.message) == ("breaks-off", True, sentence)
 
 
-def test_every_check_is_a_rule_of_its_module() -> None:
-    assert [(rule.id, rule.file) for rule in checks.RULES] == [
-        ("pod-disruption-budget", "koepon_gitops/checks/availability.py"),
-        ("no-secret-manifests", "koepon_gitops/checks/secrecy.py"),
+class Figures(Value):
+    """What the check below reads."""
+
+    most: int
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "unchecked"),
+    [
+        ("most: 1", ["2 are more than 1"], False),
+        ("most: 2", [], False),
+        (None, ["nobody says how many there may be"], False),
+        ("most: many", ["figures.yaml can't be used: most: Input should be a valid integer"], True),
+        ("most: 1\nleast: 0", ["figures.yaml can't be used: least: Extra inputs are not permitted"], True),
+    ],
+)
+def test_a_check_compares_with_data_beside_the_policies(
+    registered: list[Any], tmp_path: Path, text: str | None, said: list[str], unchecked: bool
+) -> None:
+    @check(requirement="NFR-404", remedy="Remove some.")
+    def few_of_them(manifests: Sequence[Manifest], policies: Path) -> Iterator[Fault]:
+        """There are few."""
+        figures = data.read(policies, "figures.yaml", Figures)
+        if figures is None:
+            yield Fault(manifests[0], "nobody says how many there may be")
+        elif len(manifests) > figures.most:
+            yield Fault(manifests[0], f"{len(manifests)} are more than {figures.most}")
+
+    registered.append(few_of_them)
+    if text is not None:
+        (tmp_path / "figures.yaml").write_text(text)
+    findings = list(checks.run([ENVIRONMENT, workload({})], tmp_path, TODAY))
+    assert [(finding.message.partition(", unable")[0].rstrip("."), finding.unchecked) for finding in findings] == [
+        (sentence, unchecked) for sentence in said
     ]
+    assert {finding.rule for finding in findings} <= {"few-of-them"}
+
+
+def test_every_check_is_a_rule_of_its_module() -> None:
+    root = Path(checks.__file__).parents[2]
+    for rule in checks.RULES:
+        assert f"def {rule.id.replace('-', '_')}(" in (root / rule.file).read_text("utf-8")
+    assert {root / rule.file for rule in checks.RULES} <= set(Path(checks.__file__).parent.glob("*.py"))

@@ -224,3 +224,17 @@ def test_legacy_composites_and_their_claims() -> None:
     assert not library.is_namespaced("koepon.com/v1", "Database")
     assert library.is_namespaced("koepon.com/v1", "Claim")
     assert messages(library, claim({"size": "small", "compositionRef": {"name": "x"}})) == []
+
+
+def test_the_form_of_a_status_is_kept_beside_the_schema() -> None:
+    status = fields(ready={"type": "boolean", "description": "Whether."}, ids={"type": "array", "items": STRING})
+    crd = definition(fields())
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"] = status
+    library = schemas.load([crd])
+    assert library.status("example.com/v1", "Widget") == fields(
+        ready={"type": "boolean"}, ids={"type": "array", "items": STRING}
+    )
+    assert (
+        library.status("ec2.aws.m.upbound.io/v1beta1", "VPC")["properties"]["atProvider"]["properties"]["arn"] == STRING
+    )
+    assert library.status("v1", "Pod") == {}

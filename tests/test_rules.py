@@ -3,7 +3,9 @@
 A fixture's first line says what it shows; `# finds: <message>` lines are all that the rule has to say about it.
 """
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ from koepon_gitops import checks, evaluation, manifests, policies, schemas
 from koepon_gitops.model import Finding, Manifest, ObjectId, Rule
 from koepon_gitops.policies import PolicySet
 from koepon_gitops.schemas import Schemas
+from tests import estate
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ROOT / "policies" / "admission"
 FIXTURES = Path(__file__).parent / "policies"
 CLUSTER = "cluster"
+TODAY = date(2026, 11, 24)
 
 INSTALLED = policies.load(POLICIES, ROOT)
 RULES = {rule.id: rule for rule in (*INSTALLED.rules, *checks.RULES)}
@@ -43,7 +47,7 @@ def read(fixture: Path) -> list[Manifest]:
 def judged(objects: list[Manifest], rules: PolicySet, library: Schemas) -> list[Finding]:
     """What schemas, policies and checks say, as the pipeline asks them."""
     judge = evaluation.Judge(library, rules, {CLUSTER: objects})
-    return [*judge.findings(objects), *checks.run(objects)]
+    return [*judge.findings(objects), *checks.run(objects, ROOT / "policies", TODAY)]
 
 
 def expected(fixture: Path) -> list[str]:
@@ -118,3 +122,40 @@ def test_every_expression_of_a_policy_fails_a_fixture_by_itself(
         for fixture in FAILING
         if fixture.parent.name == file.stem
     )
+
+
+type Objects = dict[str, dict[str, Any]]
+"""The objects of production by kind/name; by kind as well, the last of each."""
+
+MUTATIONS: dict[str, Callable[[Objects], object]] = {
+    "network-addresses": lambda it: parameters(it, "Subnet/koepon-public-1d").update(cidrBlock="10.0.2.128/25"),
+    "network-egress": lambda it: it["Route/koepon-private-1d-internet"]["metadata"].pop("annotations"),
+    "network-reachability": lambda it: parameters(it, "SecurityGroupIngressRule/koepon-db-from-app-5432").update(
+        fromPort=5433, toPort=5433
+    ),
+}
+"""For each rule on AWS one slip of the pen in production that it alone has to catch."""
+
+
+def parameters(objects: Objects, name: str) -> dict[str, Any]:
+    return objects[name]["spec"]["forProvider"]
+
+
+@pytest.fixture(scope="module")
+def production() -> list[dict[str, Any]]:
+    """The network as its claim is composed."""
+    return estate.namespaced(estate.claim("Network", "production"))
+
+
+def test_production_is_clean(production: list[dict[str, Any]], library: Schemas) -> None:
+    assert judged(cluster(production), INSTALLED, library) == []
+
+
+@pytest.mark.parametrize("rule", MUTATIONS)
+def test_a_slip_in_production_is_caught_by_its_rule_alone(
+    rule: str, production: list[dict[str, Any]], library: Schemas
+) -> None:
+    objects = copy.deepcopy(production)
+    named = {f"{each['kind']}/{each['metadata']['name']}": each for each in objects}
+    MUTATIONS[rule]({each["kind"]: each for each in objects} | named)
+    assert {finding.rule for finding in judged(cluster(objects), INSTALLED, library)} == {rule}

@@ -1,8 +1,11 @@
 """What one object alone cannot show: predicates over all objects of a cluster, a module per subject."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
 
 from koepon_gitops.checks import availability as availability
+from koepon_gitops.checks import network as network
 from koepon_gitops.checks import secrecy as secrecy
 from koepon_gitops.checks.registration import REGISTERED, Check
 from koepon_gitops.errors import GitOpsError
@@ -12,11 +15,14 @@ CHECKS: tuple[Check, ...] = tuple(REGISTERED)
 RULES: tuple[Rule, ...] = tuple(each.rule for each in CHECKS)
 
 
-def run(manifests: Sequence[Manifest]) -> Iterator[Finding]:
-    """What the checks say of one cluster, given all its objects. A check that fails is a finding, and exit code 3."""
+def run(manifests: Sequence[Manifest], policies: Path, today: date) -> Iterator[Finding]:
+    """What the checks say of one cluster today, given all its objects, and data such as `policies/reachability.yaml`.
+
+    A check that fails is a finding, and exit code 3.
+    """
     for each in CHECKS:
         try:
-            yield from each(manifests)
+            yield from each(manifests, policies, today)
         except GitOpsError as error:
             yield Finding.of_error(error).model_copy(update={"rule": each.rule.id, "unchecked": True})
         except Exception as error:

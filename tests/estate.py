@@ -1,0 +1,70 @@
+"""What the tests of `infrastructure/` share: claims as a team commits them, and the resources they stand for."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from koepon_gitops import schemas
+from koepon_gitops.defaults import defaulted
+
+ROOT = Path(__file__).parents[1]
+APIS = ROOT / "infrastructure" / "apis"
+if str(APIS) not in sys.path:
+    sys.path.insert(0, str(APIS))
+
+
+@cache
+def definition(kind: str) -> dict[str, Any]:
+    """The CompositeResourceDefinition of a kind."""
+    return yaml.safe_load((APIS / kind.lower() / "definition.yaml").read_text())
+
+
+@cache
+def _schemas() -> schemas.Schemas:
+    return schemas.load([definition(folder.parent.name) for folder in sorted(APIS.glob("*/definition.yaml"))])
+
+
+def claim(kind: str, environment: str, name: str = "") -> dict[str, Any]:
+    """A claim that this repository commits, with its namespace."""
+    for file in sorted((ROOT / "infrastructure" / "claims" / environment).glob("*.yaml")):
+        content = yaml.safe_load(file.read_text())
+        if content.get("kind") == kind and name in ("", content["metadata"]["name"]):
+            content["metadata"]["namespace"] = environment
+            return content
+    raise LookupError(f"no {kind} {name} in {environment}")
+
+
+def resources(content: Mapping[str, Any], observed: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """The resources of a claim by their keys. `observed`: what Crossplane sees, by key."""
+    composite = importlib.import_module("composite")
+    kind = content["kind"]
+    module = importlib.import_module(f"{kind.lower()}.composition")
+    schema = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    whole = defaulted(dict(content), schema)
+    made = composite.Resources(
+        composite.Claim(
+            kind=kind,
+            name=whole["metadata"]["name"],
+            namespace=whole["metadata"].get("namespace", ""),
+            spec=whole["spec"],
+            observed=dict(observed or {}),
+        )
+    )
+    getattr(module, kind).build(made)
+    return made.manifests
+
+
+def namespaced(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The resources of a claim as Crossplane makes them: in the claim's namespace."""
+    namespace = content["metadata"]["namespace"]
+    return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in resources(content).values()]
+
+
+def problems(content: Mapping[str, Any]) -> list[str]:
+    """What the API server would object to: a claim against its definition, a resource against provider-aws."""
+    return [problem.message for problem in _schemas().validate(content)]

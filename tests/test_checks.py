@@ -304,6 +304,8 @@ def test_a_check_compares_with_data_beside_the_policies(
 def test_every_check_is_a_rule_of_its_module() -> None:
     assert [(rule.id, rule.file) for rule in checks.RULES] == [
         ("pod-disruption-budget", "koepon_gitops/checks/availability.py"),
+        ("iam-least-privilege", "koepon_gitops/checks/identity.py"),
+        ("eks-support", "koepon_gitops/checks/identity.py"),
         ("network-addresses", "koepon_gitops/checks/network.py"),
         ("network-egress", "koepon_gitops/checks/network.py"),
         ("network-reachability", "koepon_gitops/checks/network.py"),

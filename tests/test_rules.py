@@ -131,7 +131,11 @@ type Objects = dict[str, dict[str, Any]]
 """The objects of production by kind/name; by kind as well, the last of each."""
 
 MUTATIONS: dict[str, Callable[[Objects], object]] = {
+    "eks-support": lambda it: parameters(it, "Cluster/koepon").update(version="1.34"),
     "hpa-bounds": lambda it: it["HorizontalPodAutoscaler"]["spec"].update(maxReplicas=12),
+    "iam-least-privilege": lambda it: parameters(it, "Role/koepon-promotion-role").update(
+        assumeRolePolicy=parameters(it, "Role/koepon-promotion-role")["assumeRolePolicy"].replace("Equals", "Like")
+    ),
     "image-pinned": lambda it: container(it).update(image="koepon/app:latest"),
     "ingress-tls": lambda it: it["Ingress"]["spec"].pop("tls"),
     "max-unavailable-zero": lambda it: it["Deployment"]["spec"].pop("strategy"),
@@ -166,11 +170,17 @@ def parameters(objects: Objects, name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def production() -> list[dict[str, Any]]:
-    """The namespace and the application as kustomize renders them, and the network as its claim is composed."""
+    """The namespace and the application as kustomize renders them, and what some claims are composed into."""
     cache, files = Cache("renders", enabled=False), Files(ROOT)
     folders = ("infrastructure/namespaces/production", "apps/koepon-app/overlays/production")
     rendered = [each for folder in folders for each in kustomize.build(source(folder), cache, files).objects]
-    return rendered + estate.namespaced(estate.claim("Network", "production"))
+    key = {"key/koepon-eks-key": {"status": {"atProvider": {"arn": "arn:aws:kms:ap-northeast-1:123456789012:key/1"}}}}
+    return [
+        *rendered,
+        *estate.namespaced(estate.claim("Network", "production")),
+        *estate.namespaced(estate.claim("Cluster", "production"), key),
+        *estate.namespaced(estate.claim("WorkloadIdentity", "production", "koepon-promotion")),
+    ]
 
 
 def test_production_is_clean(production: list[dict[str, Any]], library: Schemas) -> None:

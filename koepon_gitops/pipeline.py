@@ -1,4 +1,4 @@
-"""The pipeline on one screen: applications -> objects -> schemas, policies, checks -> waivers -> report."""
+"""The pipeline on one screen: applications -> objects, composed -> schemas, policies, checks -> waivers -> report."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from koepon_gitops import (
     baseline,
     checks,
+    composition,
     evaluation,
     placement,
     policies,
@@ -33,7 +34,8 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     )
     written = renderer.tree()
     library = schemas.load(placement.definitions(written), exempt=schemas.exemptions(rules_folder / "schemas.yaml"))
-    tree = placement.placed(written, library)
+    placed = placement.placed(written, library)
+    tree = composition.composed(placed, library, renderer.files, Cache("compositions", enabled=cached), step)
     chosen = _chosen(tree, question)
     clusters = placement.by_cluster(tree)
     rules = policies.load(rules_folder / "admission")
@@ -61,6 +63,11 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
 
 def _manifests(tree: Iterable[Rendered]) -> list[Manifest]:
     return [manifest for rendered in tree for manifest in rendered.manifests]
+
+
+def _synced(rendered: Rendered) -> list[Manifest]:
+    """What Argo CD itself applies."""
+    return [manifest for manifest in rendered.manifests if not manifest.claim]
 
 
 def _baseline(chosen: Sequence[Rendered], cache: Cache) -> Sequence[Finding]:
@@ -93,16 +100,27 @@ def _touched(rendered: Rendered, changed: frozenset[str]) -> bool:
 def _project_violations(tree: Iterable[Rendered], library: schemas.Schemas) -> Iterator[Finding]:
     declared = placement.projects_of(tree)
     for rendered in tree:
-        yield from projects.violations(rendered.application, declared, rendered.manifests, library)
+        yield from projects.violations(rendered.application, declared, _synced(rendered), library)
 
 
 def _located(files: Files, findings: Iterable[Finding], tree: Iterable[Rendered]) -> Iterator[Finding]:
-    """Findings about objects, with the file and line a person edits to mend them."""
-    manifests = {(each.application, each.id): each for each in _manifests(tree)}
+    """Findings about objects with the file and line a person edits to mend them; a managed resource has its claim's."""
+    manifests = {(each.application, each.id): each for each in reversed(_manifests(tree))}
     origin = provenance.Provenance(files)
     for finding in findings:
         manifest = manifests.get((finding.application, finding.object)) if finding.object else None
-        yield origin.locate(finding, manifest) if manifest and not finding.path else finding
+        if manifest is None or finding.path:
+            yield finding
+        elif manifest.claim is None:
+            yield origin.locate(finding, manifest)
+        else:
+            at = origin.locate(finding.model_copy(update={"field": ""}), manifests[finding.application, manifest.claim])
+            said = {
+                "path": at.path,
+                "line": at.line,
+                "message": f"{finding.message} It is composed from {manifest.claim}.",
+            }
+            yield finding.model_copy(update=said)
 
 
 def _report(
@@ -120,7 +138,9 @@ def _report(
     return Report(
         summary=Summary(
             applications=len(chosen),
-            objects=sum(len(rendered.manifests) for rendered in chosen),
+            objects=sum(len(_synced(rendered)) for rendered in chosen),
+            claims=sum(rendered.claims for rendered in chosen),
+            managed_resources=sum(len(rendered.manifests) - len(_synced(rendered)) for rendered in chosen),
             rules=len(known),
             waived=len(waived),
             findings=len(found),

@@ -12,7 +12,7 @@ from typing import Any
 from koepon_gitops.cache import Cache
 from koepon_gitops.configuration import load
 from koepon_gitops.errors import ManifestError, UncheckableError
-from koepon_gitops.model import ObjectId, Severity, Value
+from koepon_gitops.model import Finding, ObjectId, Severity, Value
 from koepon_gitops.rendering import Rendered, Renderer
 from koepon_gitops.repository import Repository
 
@@ -102,12 +102,17 @@ def rendered(root: Path, repository: Repository) -> tuple[Rendered, ...]:
     """Every Application of a tree, or the first error that kept one from being rendered."""
     renderer = _renderer(root, repository)
     tree = renderer.tree()
-    for finding in (*renderer.findings, *(each for one in tree for each in one.findings)):
+    refuse((*renderer.findings, *(each for one in tree for each in one.findings)))
+    return tree
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raise the first error among findings: what is not whole is not shown."""
+    for finding in findings:
         if finding.severity is Severity.ERROR:
             kind = UncheckableError if finding.unchecked else ManifestError
             where = f"{finding.path}:{finding.line}" if finding.line else finding.path
             raise kind(finding.rule, finding.message, where=where, remedy=finding.remedy)
-    return tree
 
 
 def renderable(root: Path, repository: Repository) -> tuple[Rendered, ...]:

@@ -116,13 +116,18 @@ class Problem(Value):
 
 
 class Manifest(Value):
-    """One object that Argo CD would apply. `files` are those its source was made of, nearest overlay first."""
+    """One object that Argo CD would apply, or Crossplane for a claim.
+
+    `files` are those its source was made of, nearest overlay first.
+    """
 
     application: str
     cluster: str
     id: ObjectId
     content: dict[str, Any]
     files: tuple[str, ...] = ()
+    claim: ObjectId | None = None
+    """The claim it is composed from; then it is in no file, and `files` are those of the claim."""
 
 
 class Image(Value):

@@ -1,4 +1,4 @@
-"""The pipeline on one screen: applications -> objects -> schemas, policies, checks -> waivers -> report."""
+"""The pipeline on one screen: applications -> objects, composed -> schemas, policies, checks -> waivers -> report."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from koepon_gitops import (
     baseline,
     checks,
+    composition,
     evaluation,
     placement,
     places,
@@ -36,7 +37,8 @@ def run(root: Path, settings: Configuration, question: Question, *, cached: bool
     )
     written = renderer.tree()
     library = schemas.load(placement.definitions(written), exempt=schemas.exemptions(rules_folder / "schemas.yaml"))
-    tree = placement.placed(written, library)
+    placed = placement.placed(written, library)
+    tree = composition.composed(placed, library, renderer.files, Cache("compositions", enabled=cached), step)
     chosen = _chosen(tree, question)
     clusters = placement.by_cluster(tree)
     rules, flaws = policies.sound(rules_folder / "admission", root)
@@ -87,6 +89,11 @@ def _is_rendered(renderer: rendering.Renderer, tree: Iterable[Rendered]) -> bool
     return not renderer.findings and next(failures, None) is None
 
 
+def _synced(rendered: Rendered) -> list[Manifest]:
+    """What Argo CD itself applies."""
+    return [manifest for manifest in rendered.manifests if not manifest.claim]
+
+
 def _baseline(chosen: Sequence[Rendered], cache: Cache) -> Sequence[Finding]:
     try:
         return baseline.scan(_manifests(chosen), cache)
@@ -119,16 +126,24 @@ def _project_violations(
 ) -> Iterator[Finding]:
     declared = placement.projects_of(tree)
     for rendered in tree:
-        yield from projects.violations(rendered.application, declared, rendered.manifests, library, settings.cluster)
+        yield from projects.violations(rendered.application, declared, _synced(rendered), library, settings.cluster)
 
 
 def _located(files: Files, findings: Iterable[Finding], tree: Iterable[Rendered]) -> Iterator[Finding]:
-    """Findings about objects, and about fields of Applications, with the file and line a person edits to mend them."""
-    manifests = {(each.application, each.id): each for each in _manifests(tree)}
+    """Findings about objects, and about fields of Applications, with the file and line a person edits to mend them.
+
+    A managed resource has its claim's.
+    """
+    manifests = {(each.application, each.id): each for each in reversed(_manifests(tree))}
     origin = provenance.Provenance(files)
     for finding in findings:
         manifest = manifests.get((finding.application, finding.object)) if finding.object else None
-        if manifest and not finding.path:
+        if manifest and manifest.claim and not finding.path:
+            claim = manifests[finding.application, manifest.claim]
+            at = origin.locate(finding.model_copy(update={"field": ""}), claim)
+            message = f"{finding.message} It is composed from {manifest.claim}."
+            yield finding.model_copy(update={"path": at.path, "line": at.line, "message": message})
+        elif manifest and not finding.path:
             yield origin.locate(finding, manifest)
         elif finding.path and finding.field:
             line = places.locate(files.content(finding.path), "Application", finding.application, finding.field)
@@ -149,7 +164,9 @@ def _report(
     return Report(
         summary=Summary(
             applications=len(chosen),
-            objects=sum(len(rendered.manifests) for rendered in chosen),
+            objects=sum(len(_synced(rendered)) for rendered in chosen),
+            claims=sum(rendered.claims for rendered in chosen),
+            managed_resources=sum(len(rendered.manifests) - len(_synced(rendered)) for rendered in chosen),
             rules=len(known),
             waived=len(waived),
             findings=len(found),

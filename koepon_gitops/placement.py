@@ -61,7 +61,7 @@ def duplicates(rendered: Iterable[Rendered]) -> Iterator[Finding]:
 
     One without a name is made anew at each sync (`generateName`), and so never twice.
     """
-    owners: dict[tuple[str, str, str, str, str], str] = {}
+    owners: dict[tuple[str, str, str, str, str], Manifest] = {}
     for each in rendered:
         for manifest in each.manifests:
             identity = manifest.id
@@ -69,16 +69,35 @@ def duplicates(rendered: Iterable[Rendered]) -> Iterator[Finding]:
             if not manifest.content["metadata"].get("name"):
                 continue
             if place not in owners:
-                owners[place] = manifest.application
-                continue
-            yield Finding(
-                rule="applications/duplicate-object",
-                severity=Severity.ERROR,
-                application=manifest.application,
-                object=identity,
-                message=f"{identity} on cluster {manifest.cluster} is already declared by Application {owners[place]}.",
-                remedy="Keep it in one of the two: with selfHeal on, each undoes what the other applies.",
-            )
+                owners[place] = manifest
+            elif manifest.claim or owners[place].claim:
+                yield _composed_twice(manifest, owners[place])
+            else:
+                yield _declared_twice(manifest, owners[place])
+
+
+def _declared_twice(manifest: Manifest, owner: Manifest) -> Finding:
+    what = f"{manifest.id} on cluster {manifest.cluster} is already declared by Application {owner.application}."
+    return Finding(
+        rule="applications/duplicate-object",
+        severity=Severity.ERROR,
+        application=manifest.application,
+        object=manifest.id,
+        message=what,
+        remedy="Keep it in one of the two: with selfHeal on, each undoes what the other applies.",
+    )
+
+
+def _composed_twice(manifest: Manifest, owner: Manifest) -> Finding:
+    other = str(owner.claim) if owner.claim else f"Application {owner.application}, which declares it"
+    return Finding(
+        rule="composition/duplicate-object",
+        severity=Severity.ERROR,
+        application=manifest.application,
+        object=manifest.id,
+        message=f"{manifest.id} on cluster {manifest.cluster} is already that of {other}.",
+        remedy="Name one of the two otherwise: Crossplane refuses to control what another claim controls.",
+    )
 
 
 def projects_of(rendered: Iterable[Rendered]) -> dict[str, Json]:

@@ -38,6 +38,8 @@ class Rendered(Value):
     files: frozenset[str] = frozenset()
     """Every repository file that was read for it."""
     findings: tuple[Finding, ...] = ()
+    claims: int = 0
+    """How many of the manifests are claims that `composition` has looked at."""
 
 
 class Renderer:

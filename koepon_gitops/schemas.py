@@ -109,13 +109,18 @@ def _publish(building: Path, target: Path) -> None:
 
 
 class Exemption(Value):
-    """A kind without a schema that is let through, by name, and why. `plural` and `namespaced`: for policy matching."""
+    """A kind without a published schema that is let through, by name, and why.
+
+    `described`: a definition that we wrote ourselves, read from the file named there; objects have to be as it says.
+    `plural` and `namespaced` are for policy matching.
+    """
 
     apiVersion: str
     kind: str
     reason: str
     plural: str = ""
     namespaced: bool = True
+    described: Json | None = None
 
 
 def exemptions(file: Path) -> tuple[Exemption, ...]:
@@ -126,7 +131,7 @@ def exemptions(file: Path) -> tuple[Exemption, ...]:
         return ()
     data = manifests.read_data(file.read_bytes(), file.name)
     try:
-        return tuple(_Exemptions.model_validate(data or {}).exempt)
+        return tuple(_with_description(each, file.parent) for each in _Exemptions.model_validate(data or {}).exempt)
     except ValidationError as error:
         raise UncheckableError(
             "schemas/exemptions",
@@ -136,8 +141,41 @@ def exemptions(file: Path) -> tuple[Exemption, ...]:
         ) from error
 
 
+class _Written(Value):
+    apiVersion: str
+    kind: str
+    reason: str
+    plural: str = ""
+    namespaced: bool = True
+    described: str = ""
+
+
 class _Exemptions(Value):
-    exempt: tuple[Exemption, ...] = ()
+    exempt: tuple[_Written, ...] = ()
+
+
+def _with_description(written: _Written, folder: Path) -> Exemption:
+    from koepon_gitops import manifests  # noqa: PLC0415 - as above
+
+    if not written.described:
+        return Exemption(**written.model_dump(exclude={"described"}))
+    file = folder / written.described
+    if file.is_symlink() or not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
+        raise _undescribed(written, "has to be an ordinary file beside it")
+    definition = manifests.read_data(file.read_bytes(), written.described)
+    kinds = [(each.apiVersion, each.kind) for each in _declared_kinds(definition)] if definition else []
+    if (written.apiVersion, written.kind) not in kinds:
+        raise _undescribed(written, f"does not define {written.kind} ({written.apiVersion})")
+    return Exemption(**{**written.model_dump(), "described": definition})
+
+
+def _undescribed(written: _Written, what: str) -> UncheckableError:
+    return UncheckableError(
+        "schemas/exemptions",
+        f"{written.described}, by which {written.kind} is described, {what}.",
+        where=written.described,
+        remedy="Write a CustomResourceDefinition of that kind there, or leave `described` out.",
+    )
 
 
 def load(definitions: Iterable[Json] = (), *, exempt: Iterable[Exemption] = ()) -> "Schemas":
@@ -173,7 +211,8 @@ class Schemas:
     @cached_property
     def digest(self) -> str:
         """Changes when any verdict could."""
-        declared = orjson.dumps(self._definitions, option=orjson.OPT_SORT_KEYS)
+        own = [each.described for _, each in sorted(self._exempt.items())]
+        declared = orjson.dumps([self._definitions, own], option=orjson.OPT_SORT_KEYS)
         files = [
             *sorted(Path(__file__).with_name("coherence").glob("*.py")),
             *(Path(__file__).with_name(f"{name}.py") for name in ("decoding", "sentences")),
@@ -229,8 +268,9 @@ class Schemas:
 
     def status(self, api_version: str, kind: str) -> Json:
         """The structural schema of the `status` of a custom kind; empty for all others."""
-        if entry := self._declared.get(api_version, {}).get(kind):
-            return dict(entry[4])
+        for own in (self._declared, self._described):
+            if entry := own.get(api_version, {}).get(kind):
+                return dict(entry[4])
         if entry := self._fetched.get(api_version, {}).get(kind):
             return dict(orjson.loads((self._directory / entry[2]).read_bytes())[2])
         return {}
@@ -255,7 +295,7 @@ class Schemas:
         entry = self._entry(version, kind)
         if kind in core.resources().get(version, {}):
             return core.schema(entry[2]), coherence.check_of(entry[2])
-        if kind in self._declared.get(version, {}):
+        if len(entry) > 3:
             schema, plan = entry[2], entry[3]
         else:
             schema, plan, _ = orjson.loads((self._directory / entry[2]).read_bytes())
@@ -263,7 +303,7 @@ class Schemas:
         return schema, (lambda content: structure.problems(plan, content)) if plan else None
 
     def _entry(self, version: str, kind: str) -> list[Any]:
-        """[plural, namespaced, where the schema is ...] of a kind."""
+        """[plural, namespaced, file of the schema] of a kind, or [plural, namespaced, schema, plan, status]."""
         for table in self._tables:
             if entry := table.get(version, {}).get(kind):
                 return entry
@@ -278,22 +318,30 @@ class Schemas:
 
     @cached_property
     def _tables(self) -> tuple[Mapping[str, Mapping[str, list[Any]]], ...]:
-        return core.resources(), self._declared, self._fetched
+        return core.resources(), self._declared, self._fetched, self._described
+
+    @cached_property
+    def _declared(self) -> dict[str, dict[str, list[Any]]]:
+        return _table(self._definitions)
+
+    @cached_property
+    def _described(self) -> dict[str, dict[str, list[Any]]]:
+        return _table(each.described for each in self._exempt.values() if each.described)
 
     @cached_property
     def _fetched(self) -> dict[str, dict[str, list[Any]]]:
         table: dict[str, dict[str, list[Any]]] = orjson.loads((self._directory / _INDEX).read_bytes())
         return table
 
-    @cached_property
-    def _declared(self) -> dict[str, dict[str, list[Any]]]:
-        table: dict[str, dict[str, list[Any]]] = {}
-        for definition in self._definitions:
-            for kind in _declared_kinds(definition):
-                table.setdefault(kind.apiVersion, {})[kind.kind] = [
-                    kind.plural, kind.namespaced, kind.schema, kind.plan, kind.status
-                ]  # fmt: skip
-        return table
+
+def _table(definitions: Iterable[Json]) -> dict[str, dict[str, list[Any]]]:
+    table: dict[str, dict[str, list[Any]]] = {}
+    for definition in definitions:
+        for kind in _declared_kinds(definition):
+            table.setdefault(kind.apiVersion, {})[kind.kind] = [
+                kind.plural, kind.namespaced, kind.schema, kind.plan, kind.status
+            ]  # fmt: skip
+    return table
 
 
 def _declared_kinds(definition: Json) -> Iterator[crds.Kind]:

@@ -26,7 +26,8 @@ def definition(kind: str) -> dict[str, Any]:
 
 @cache
 def _schemas() -> schemas.Schemas:
-    return schemas.load([definition(folder.parent.name) for folder in sorted(APIS.glob("*/definition.yaml"))])
+    definitions = [definition(folder.parent.name) for folder in sorted(APIS.glob("*/definition.yaml"))]
+    return schemas.load(definitions, exempt=schemas.exemptions(ROOT / "policies" / "schemas.yaml"))
 
 
 def claim(kind: str, environment: str, name: str = "") -> dict[str, Any]:
@@ -59,10 +60,10 @@ def resources(content: Mapping[str, Any], observed: Mapping[str, Any] | None = N
     return made.manifests
 
 
-def namespaced(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+def namespaced(content: Mapping[str, Any], observed: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """The resources of a claim as Crossplane makes them: in the claim's namespace."""
-    namespace = content["metadata"]["namespace"]
-    return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in resources(content).values()]
+    namespace, made = content["metadata"]["namespace"], resources(content, observed)
+    return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in made.values()]
 
 
 def problems(content: Mapping[str, Any]) -> list[str]:

@@ -314,6 +314,14 @@ NONSENSE: dict[str, tuple[Callable[[Claim], object], str]] = {
     "IPv6": (lambda it: it["spec"].update(cidr="fd00::/16"), "it has to be an IPv4 network such as 10.0.0.0/16"),
     "a VPC that AWS refuses": (lambda it: it["spec"].update(cidr="10.0.0.0/8"), "AWS takes networks from /16 to /28"),
     "a subnet that AWS refuses": (lambda it: zone(it, 0).update(public="10.0.1.0/29"), "AWS takes subnets up to /28"),
+    "a private address in place of a network": (
+        lambda it: zone(it, 0).update(private="10.0.11.1/24"),
+        "it has to be an IPv4 network such as 10.0.11.0/24",
+    ),
+    "a private subnet that AWS refuses": (
+        lambda it: zone(it, 0).update(private="10.0.11.0/29"),
+        "AWS takes subnets up to /28",
+    ),
     "no HTTPS": (
         lambda it: it["spec"].update(internetPorts=[5432]),
         "nodes reach AWS by HTTPS, so that 443 has to be among the ports",

@@ -98,10 +98,11 @@ def test_the_verdicts() -> None:
     assert [report.exit_code for report in (CLEAN, WRONG, REPORT)] == [0, 1, 3]
     assert [render(report, "text").splitlines()[-1] for report in (CLEAN, WRONG, REPORT)] == [
         "Clean. 1 application, 1 object and 2 rules in 1.00 s.",
-        "Not clean: 1 error. 8 applications, 1,234 objects, 2 claims, 14 managed resources and 2 rules in 0.41 s; "
-        "1 finding waived.",
+        "Not clean: 1 error. 8 applications, 1,234 objects, 2 claims composed into 14 managed resources and 2 rules "
+        "in 0.41 s; 1 finding waived.",
         "Not everything could be checked: 1 thing could not be decided, besides 8 errors, 2 warnings and 1 remark. "
-        "8 applications, 1,234 objects, 2 claims, 14 managed resources and 2 rules in 0.41 s; 1 finding waived.",
+        "8 applications, 1,234 objects, 2 claims composed into 14 managed resources and 2 rules in 0.41 s; "
+        "1 finding waived.",
     ]
 
 

@@ -128,6 +128,10 @@ type Objects = dict[str, dict[str, Any]]
 """The objects of production by kind/name; by kind as well, the last of each."""
 
 MUTATIONS: dict[str, Callable[[Objects], object]] = {
+    "eks-support": lambda it: parameters(it, "Cluster/koepon").update(version="1.34"),
+    "iam-least-privilege": lambda it: parameters(it, "Role/koepon-promotion-role").update(
+        assumeRolePolicy=parameters(it, "Role/koepon-promotion-role")["assumeRolePolicy"].replace("Equals", "Like")
+    ),
     "network-addresses": lambda it: parameters(it, "Subnet/koepon-public-1d").update(cidrBlock="10.0.2.128/25"),
     "network-egress": lambda it: it["Route/koepon-private-1d-internet"]["metadata"].pop("annotations"),
     "network-reachability": lambda it: parameters(it, "SecurityGroupIngressRule/koepon-db-from-app-5432").update(
@@ -143,8 +147,13 @@ def parameters(objects: Objects, name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def production() -> list[dict[str, Any]]:
-    """The network as its claim is composed."""
-    return estate.namespaced(estate.claim("Network", "production"))
+    """What some claims of production are composed into."""
+    key = {"key/koepon-eks-key": {"status": {"atProvider": {"arn": "arn:aws:kms:ap-northeast-1:123456789012:key/1"}}}}
+    return [
+        *estate.namespaced(estate.claim("Network", "production")),
+        *estate.namespaced(estate.claim("Cluster", "production"), key),
+        *estate.namespaced(estate.claim("WorkloadIdentity", "production", "koepon-promotion")),
+    ]
 
 
 def test_production_is_clean(production: list[dict[str, Any]], library: Schemas) -> None:

@@ -467,6 +467,57 @@ def test_exemptions_are_read_from_a_file(tmp_path: Path) -> None:
         schemas.exemptions(file)
 
 
+def described(folder: Path, name: str, **changes: Any) -> Path:
+    """A list of exemptions that says of Widget that `name` describes it, and that file."""
+    entry = {"apiVersion": "example.com/v1", "kind": "Widget", "reason": "none is published", "described": name}
+    (folder / "schemas.yaml").write_text(json.dumps({"exempt": [entry | changes]}))
+    (folder / "widget.yaml").write_text(json.dumps(definition(fields(size={"type": "integer"}))))
+    return folder / "schemas.yaml"
+
+
+def test_a_kind_that_we_describe_ourselves_is_checked_by_that(tmp_path: Path) -> None:
+    exempt = schemas.exemptions(described(tmp_path, "widget.yaml"))
+    library = schemas.load(exempt=exempt)
+    assert library.validate(widget({"size": 3})) == ()
+    found = library.validate(widget({"size": "x", "colour": "red"}))
+    assert [each.field for each in found] == ["spec.colour", "spec.size"]
+    assert library.is_namespaced("example.com/v1", "Widget")
+    assert (
+        library.digest != schemas.load(exempt=[each.model_copy(update={"described": None}) for each in exempt]).digest
+    )
+
+
+def test_the_definition_of_the_tree_goes_before_our_own_description(tmp_path: Path) -> None:
+    exempt = schemas.exemptions(described(tmp_path, "widget.yaml"))
+    assert (
+        schemas.load([definition(fields(size={"type": "string"}))], exempt=exempt).validate(widget({"size": "x"})) == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence"),
+    [
+        ("missing.yaml", {}, "missing.yaml, by which Widget is described, has to be an ordinary file beside it"),
+        ("../widget.yaml", {}, "has to be an ordinary file beside it"),
+        ("link.yaml", {}, "has to be an ordinary file beside it"),
+        ("widget.yaml", {"kind": "Gadget"}, r"widget.yaml, .* does not define Gadget \(example.com/v1\)"),
+        ("empty.yaml", {}, "does not define Widget"),
+    ],
+)
+def test_a_description_is_a_file_beside_the_list_that_defines_the_kind(
+    name: str, changes: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    file = described(folder, name, **changes)
+    (tmp_path / "widget.yaml").write_text((folder / "widget.yaml").read_text())
+    (folder / "link.yaml").symlink_to(folder / "widget.yaml")
+    (folder / "empty.yaml").write_text("")
+    with pytest.raises(UncheckableError, match=sentence) as caught:
+        schemas.exemptions(file)
+    assert caught.value.rule == "schemas/exemptions"
+
+
 def test_nothing_fetched_is_said_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOEPON_GITOPS_CACHE", str(tmp_path))
     assert not schemas.ready()

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from koepon_gitops.checks import availability as availability
+from koepon_gitops.checks import identity as identity
 from koepon_gitops.checks import network as network
 from koepon_gitops.checks import secrecy as secrecy
 from koepon_gitops.checks.registration import REGISTERED, Check

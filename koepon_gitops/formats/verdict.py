@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from koepon_gitops.model import Finding, Report, Severity
+from koepon_gitops.model import Finding, Report, Severity, Summary
 
 LABELS = ("unchecked", *Severity)
 """What a finding is called, heaviest first."""
@@ -46,9 +46,12 @@ def _basis(report: Report) -> str:
     looked_at = [
         counted(summary.applications, "application"),
         counted(summary.objects, "object"),
-        *([counted(summary.claims, "claim")] if summary.claims else []),
-        *([counted(summary.managed_resources, "managed resource")] if summary.managed_resources else []),
+        *([_composed(summary)] if summary.claims else []),
         counted(summary.rules, "rule"),
     ]
     waived = f"; {counted(summary.waived, 'finding')} waived" if summary.waived else ""
     return f"{listed(looked_at)} in {summary.seconds:.2f} s{waived}."
+
+
+def _composed(summary: Summary) -> str:
+    return f"{counted(summary.claims, 'claim')} composed into {counted(summary.managed_resources, 'managed resource')}"

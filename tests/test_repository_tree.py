@@ -341,9 +341,10 @@ def declared(applications: Mapping[str, Rendered], kind: str) -> dict[str, dict[
 
 def test_the_root_declares_everything(applications: Mapping[str, Rendered]) -> None:
     expected = {"root"} | {f"policies-{each}" for each in CLUSTERS}
-    expected |= {f"{name}-{each}" for name in ("namespaces", "koepon-app") for each in ENVIRONMENTS}
+    expected |= {f"{name}-{each}" for name in ("namespaces", "claims", "koepon-app") for each in ENVIRONMENTS}
+    expected |= {"apis", "namespaces-hub"}
     assert declared(applications, "Application").keys() == applications.keys() == expected
-    assert declared(applications, "AppProject").keys() == {"clusters", "default", "koepon", "platform"}
+    assert declared(applications, "AppProject").keys() == {"clusters", "default", "estate", "koepon", "platform"}
 
 
 def test_every_application_follows_main_and_mends_itself(applications: Mapping[str, Rendered]) -> None:
@@ -351,7 +352,7 @@ def test_every_application_follows_main_and_mends_itself(applications: Mapping[s
         spec = application["spec"]
         assert spec["source"]["targetRevision"] == "main", name
         assert spec["source"]["repoURL"] == load(ROOT).repository, name
-        assert spec["project"] in {"clusters", "koepon", "platform"}, name
+        assert spec["project"] in {"clusters", "estate", "koepon", "platform"}, name
         automated = None if name.endswith("-dr") else {"prune": True, "selfHeal": True}
         assert spec["syncPolicy"].get("automated") == automated, name
         retry = spec["syncPolicy"]["retry"]
@@ -363,9 +364,11 @@ def test_every_application_follows_main_and_mends_itself(applications: Mapping[s
 def test_an_application_is_written_where_it_is_synced_to(applications: Mapping[str, Rendered]) -> None:
     names = {"in-cluster": "hub", "staging": "staging", "production": "production", "dr": "dr"}
     for each in applications.values():
-        cluster = names[each.application.cluster]
-        assert each.application.file.startswith(f"clusters/{cluster}/"), each.application.name
-        assert each.application.name == "root" or each.application.name.endswith(f"-{cluster}")
+        name = each.application.name
+        # Claims live on the hub, each environment's in a namespace; dr's wait where the rest of dr waits.
+        cluster = "dr" if name == "claims-dr" else names[each.application.cluster]
+        assert each.application.file.startswith(f"clusters/{cluster}/"), name
+        assert name in {"root", "apis"} or name.startswith("claims-") or name.endswith(f"-{cluster}")
 
 
 def test_namespaces_then_policies_then_the_application(applications: Mapping[str, Rendered]) -> None:
@@ -383,7 +386,7 @@ def test_every_cluster_has_every_policy(applications: Mapping[str, Rendered], cl
     assert synced == {file.stem for file in (ROOT / "policies" / "admission").glob("*.yaml")}
 
 
-@pytest.mark.parametrize("project", ["clusters", "koepon", "platform"])
+@pytest.mark.parametrize("project", ["clusters", "estate", "koepon", "platform"])
 def test_a_project_names_its_sources_destinations_and_kinds(applications: Mapping[str, Rendered], project: str) -> None:
     spec = declared(applications, "AppProject")[project]["spec"]
     assert spec["sourceRepos"] == [load(ROOT).repository]

@@ -25,13 +25,14 @@ from tests.e2e.git_server import GitServer, push_event
 from tests.e2e.kubernetes_client import Client
 from tests.e2e.metrics import Metrics
 from tests.e2e.processes import Supervisor, wait_for
+from tests.e2e.stage import WITH_CROSSPLANE
 
 ROOT = Path(__file__).parents[2]
 APPLICATION = "koepon-app"
 ENVIRONMENTS = ("staging", "production")
 """Those that follow git by themselves, each in a namespace of its name on a cluster of its name."""
-ELSEWHERE: tuple[str, ...] = ()
-"""Applications that are left out because their source is not this repository; today's tree has none."""
+ELSEWHERE = WITH_CROSSPLANE
+"""Applications that are left out of git here: what makes their kinds is not there."""
 DORMANT = {"namespaces-dr", "policies-dr", "koepon-app-dr"}
 """Applications that wait for a disaster to be declared."""
 LIMIT = 60.0
@@ -68,6 +69,11 @@ class Loop:
         for file in self.sandbox.clone.rglob("*"):
             if file.is_file() and ".git" not in file.parts and original in (text := file.read_text("utf-8")):
                 file.write_text(text.replace(original, self.url), "utf-8")
+        for file in self.sandbox.clone.glob("clusters/*/*.yaml"):
+            if yaml.safe_load(file.read_text("utf-8")).get("metadata", {}).get("name") in ELSEWHERE:
+                listing = file.with_name("kustomization.yaml")
+                listing.write_text(listing.read_text("utf-8").replace(f"  - {file.name}\n", ""), "utf-8")
+                file.unlink()
         self.sandbox.git("remote", "set-url", "origin", self.url)
         self.sandbox.open_gates()
 
@@ -126,7 +132,7 @@ class Loop:
         """The names of the Applications in git."""
         self.pull()
         documents = [yaml.safe_load(file.read_text()) for file in self.sandbox.clone.glob("clusters/*/*.yaml")]
-        return {each["metadata"]["name"] for each in documents if each["kind"] == "Application"} - set(ELSEWHERE)
+        return {each["metadata"]["name"] for each in documents if each["kind"] == "Application"} - ELSEWHERE
 
     def wait_settled(self, seconds: float = 2 * LIMIT) -> None:
         """Until `settled`. Raises TimeoutError with what every Application says."""

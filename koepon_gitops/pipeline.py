@@ -115,12 +115,9 @@ def _located(files: Files, findings: Iterable[Finding], tree: Iterable[Rendered]
             yield origin.locate(finding, manifest)
         else:
             at = origin.locate(finding.model_copy(update={"field": ""}), manifests[finding.application, manifest.claim])
-            said = {
-                "path": at.path,
-                "line": at.line,
-                "message": f"{finding.message} It is composed from {manifest.claim}.",
-            }
-            yield finding.model_copy(update=said)
+            named = finding.rule.startswith("composition/")
+            said = finding.message if named else f"{finding.message.rstrip('.')}. It is composed from {manifest.claim}."
+            yield finding.model_copy(update={"path": at.path, "line": at.line, "message": said})
 
 
 def _report(

@@ -12,6 +12,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 import pytest
+import yaml
 from syrupy.assertion import SnapshotAssertion
 
 from koepon_gitops import applied, composition_processes, explain
@@ -19,7 +20,7 @@ from koepon_gitops.composition_processes import Processes
 from koepon_gitops.composition_scan import scan
 from koepon_gitops.model import Finding, Report
 from koepon_gitops.validation import validate
-from tests.commands import cache
+from tests.commands import ROOT, cache
 from tests.conftest import Clone
 from tests.trees import REPOSITORY, application, write
 
@@ -564,3 +565,20 @@ def test_one_claim_that_ends_its_process_hides_no_other() -> None:
         answers = processes.ask([{"composite": composite, "inputs": [{"composite": n}], "observed": {}} for n in names])
     done = {"resources": {}, "status": {"done": True}}
     assert answers == [(done, done), ({"late": True}, {"late": True}), (done, done)]
+
+
+def test_every_api_of_this_repository_is_installed_mounted_and_allowed() -> None:
+    """Committed ones: what nobody lists would not reach the hub, and its claims would be of an unknown kind."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "infrastructure/apis"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    folders = sorted(Path(each).parts[2] for each in tracked.stdout.split() if each.endswith("/definition.yaml"))
+    listed = yaml.safe_load((ROOT / "infrastructure/apis/kustomization.yaml").read_text())
+    modules = listed["configMapGenerator"][0]["files"]
+    project = yaml.safe_load((ROOT / "clusters/hub/projects/estate.yaml").read_text())
+    allowed = {(each["group"], each["kind"]) for each in project["spec"]["namespaceResourceWhitelist"]}
+    for folder in folders:
+        names = yaml.safe_load((ROOT / "infrastructure/apis" / folder / "definition.yaml").read_text())["spec"]
+        assert folder in listed["resources"]
+        assert f"{folder}.py={folder}/composition.py" in modules
+        assert (names["group"], names["names"]["kind"]) in allowed

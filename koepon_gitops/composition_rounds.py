@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from koepon_gitops import synthetic
+from koepon_gitops import composition_processes, synthetic
 from koepon_gitops.composition_processes import Answer, Processes
 from koepon_gitops.composition_program import Program
 from koepon_gitops.model import Json, Value
@@ -123,7 +123,7 @@ def _fault(one: Answer, other: Answer, when: str) -> Problem | None:
     if one.get("late") or other.get("late"):
         return Problem(
             rule="composition/timeout",
-            message=f"composing it takes more than its time{when}",
+            message=f"composing it takes more than {composition_processes.CPU_SECONDS:g} s{when}",
             remedy="Look for a loop without end in its composition.",
             unchecked=True,
         )

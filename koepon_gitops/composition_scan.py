@@ -127,9 +127,7 @@ class _Scan:
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, message) for message in self._imported(node))
         qualified = {
-            id(node.value)
-            for node in nodes
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load)
+            id(node.value) for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
         }
         self._own = {name for node in nodes for name in _made(node)}
         for node in nodes:
@@ -181,8 +179,8 @@ class _Scan:
                     yield f"it defines {name}"
             case ast.Global(names=names):
                 yield f"it changes the global {names[0]}, which one claim would leave behind for the next"
-            case ast.ExceptHandler(type=None) | ast.ExceptHandler(type=ast.Name(id="BaseException")):
-                yield "it catches every exception, even that which ends it; name those that are meant"
+            case ast.ExceptHandler(type=None):
+                yield "it catches every exception, even that which ends it; name what is meant"
 
     def _imported_from(self, module: str, aliases: list[ast.alias]) -> Iterator[str]:
         names = frozenset({"annotations"}) if module == "__future__" else self._names_of(module)

@@ -141,8 +141,9 @@ def _located(files: Files, findings: Iterable[Finding], tree: Iterable[Rendered]
         if manifest and manifest.claim and not finding.path:
             claim = manifests[finding.application, manifest.claim]
             at = origin.locate(finding.model_copy(update={"field": ""}), claim)
-            message = f"{finding.message} It is composed from {manifest.claim}."
-            yield finding.model_copy(update={"path": at.path, "line": at.line, "message": message})
+            named = finding.rule.startswith("composition/")
+            said = finding.message if named else f"{finding.message.rstrip('.')}. It is composed from {manifest.claim}."
+            yield finding.model_copy(update={"path": at.path, "line": at.line, "message": said})
         elif manifest and not finding.path:
             yield origin.locate(finding, manifest)
         elif finding.path and finding.field:

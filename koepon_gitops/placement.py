@@ -89,13 +89,13 @@ def _declared_twice(manifest: Manifest, owner: Manifest) -> Finding:
 
 
 def _composed_twice(manifest: Manifest, owner: Manifest) -> Finding:
-    other = str(owner.claim) if owner.claim else f"Application {owner.application}, which declares it"
+    owners = [str(each.claim or f"Application {each.application}") for each in (owner, manifest)]
     return Finding(
         rule="composition/duplicate-object",
         severity=Severity.ERROR,
         application=manifest.application,
         object=manifest.id,
-        message=f"{manifest.id} on cluster {manifest.cluster} is already that of {other}.",
+        message=f"{manifest.id} on cluster {manifest.cluster} is made twice: by {owners[0]} and by {owners[1]}.",
         remedy="Name one of the two otherwise: Crossplane refuses to control what another claim controls.",
     )
 

@@ -17,6 +17,7 @@ import importlib.machinery
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -147,7 +148,8 @@ class Composer:
             if name in self._modules or name == "<string>":
                 module, line = name, trace.tb_lineno
             trace = trace.tb_next
-        return {"failed": " ".join(words.split())[:LONGEST], "module": module, "line": line}
+        words = re.sub(r" at 0x[0-9a-f]+", "", " ".join(words.split()))
+        return {"failed": words[:LONGEST], "module": module, "line": line}
 
 
 def _is_late(_signal: int, _frame: FrameType | None) -> None:

@@ -357,7 +357,14 @@ def test_policies_see_what_is_composed_and_name_the_claim(tmp_path: Path, snapsh
     policy = """
         apiVersion: admissionregistration.k8s.io/v1
         kind: ValidatingAdmissionPolicy
-        metadata: {name: scanned, annotations: {koepon.com/field: spec.forProvider}}
+        metadata:
+          name: scanned
+          annotations:
+            koepon.com/field: spec.forProvider
+            koepon.com/requirement: NFR-301
+            koepon.com/title: Images are scanned
+            koepon.com/reason: What is not scanned is not known.
+            koepon.com/remedy: Scan it.
         spec:
           matchConstraints:
             resourceRules:

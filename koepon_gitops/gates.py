@@ -46,14 +46,15 @@ def _folder(value: str) -> str:
     return value
 
 
-type _Name = Annotated[str, StringConstraints(pattern="^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+type Name = Annotated[str, StringConstraints(pattern="^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+type Folder = Annotated[str, AfterValidator(_folder)]
 type _Repository = Annotated[str, StringConstraints(pattern="^[a-z0-9]+([._/-][a-z0-9]+)*$", max_length=256)]
 
 
 class Environment(Value):
     """A place that runs an application."""
 
-    name: _Name
+    name: Name
     after: str | None = None
     soak: Annotated[int, Field(ge=0, strict=True)] = 0
     """Minutes that `after` must have run the image."""
@@ -71,7 +72,7 @@ class Target(Value):
     """What is written of an application: its ECR repository and the folder of each environment's overlay."""
 
     image: _Repository
-    overlays: Annotated[dict[str, Annotated[str, AfterValidator(_folder)]], Field(min_length=1)]
+    overlays: Annotated[dict[str, Folder], Field(min_length=1)]
 
 
 class Promotable(Target):
@@ -89,7 +90,7 @@ class Region(Value):
 class Layout(Value):
     """Which applications there are, in which environments, and how these come after one another."""
 
-    applications: Annotated[dict[_Name, Target], Field(min_length=1)]
+    applications: Annotated[dict[Name, Target], Field(min_length=1)]
     environments: Annotated[tuple[Environment, ...], Field(min_length=1)]
 
     def application(self, name: str | None = None) -> Promotable:
@@ -108,7 +109,7 @@ class Layout(Value):
         """The environment of that name, to be promoted to. Raises RequestError gates/unknown-environment."""
         found = next((each for each in self.environments if each.name == name), None)
         if found is None:
-            what, remedy = f"There is no environment {name!r}.", f"There are: {', '.join(self.order)}."
+            what, remedy = f"There is no environment {name!r}.", f"There are: {', '.join(self.names)}."
             raise RequestError("gates/unknown-environment", what, remedy=remedy)
         if found.follows is not None:
             what, remedy = (
@@ -117,6 +118,11 @@ class Layout(Value):
             )
             raise RequestError("gates/unknown-environment", what, remedy=remedy)
         return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The environments one promotes to, as written."""
+        return tuple(each.name for each in self.environments if each.follows is None)
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -135,9 +141,12 @@ class PromotionPolicy(Layout):
     registry: Region
 
 
-def load(file: Path) -> PromotionPolicy:
-    """Read the policy from a file. Raises RequestError gates/missing, ManifestError gates/invalid and manifests/*."""
-    name = f"{file.parent.name}/{file.name}"
+def load(file: Path, root: Path | None = None) -> PromotionPolicy:
+    """Read the policy from a file, of which errors speak relative to `root`.
+
+    Raises RequestError gates/missing, ManifestError gates/invalid and manifests/*.
+    """
+    name = name_of(file, root)
     if not file.exists(follow_symlinks=False):
         raise RequestError(
             "gates/missing",
@@ -150,6 +159,11 @@ def load(file: Path) -> PromotionPolicy:
     return read(file.read_bytes(), name)
 
 
+def name_of(file: Path, root: Path | None) -> str:
+    """How people are told of the file: never with the folders above the repository."""
+    return file.relative_to(root).as_posix() if root and file.is_relative_to(root) else "/".join(file.parts[-2:])
+
+
 def read(text: bytes, file: str) -> PromotionPolicy:
     """The policy out of its text; errors as in `load`."""
     try:
@@ -158,52 +172,19 @@ def read(text: bytes, file: str) -> PromotionPolicy:
         problem = error.errors(include_url=False)[0]
         key = tuple(each for each in problem["loc"] if each != "[key]")
         raise _invalid(_sentence(key, problem), f"{file}:{line_of(text, file, key)}") from None
-    for key, what in _contradictions(policy):
-        raise _invalid(f"{_dotted(key)} {what}.", f"{file}:{line_of(text, file, key)}")
+    for key, what in contradictions(policy):
+        raise _invalid(f"{dotted(key)} {what}.", f"{file}:{line_of(text, file, key)}")
     return policy
 
 
-def layout(text: bytes, file: str) -> Layout:
-    """What a rollback needs of the policy, and no more: a slip in a freeze or in another application must not stop it.
-
-    Entries that can't be used are left out. Errors as in `load` when nothing can.
-    """
-    data = manifests.read_data(text, file)
-    written = data if isinstance(data, dict) else {}
-    applications, environments = written.get("applications"), written.get("environments")
-    targets = ((name, _fitting(Target, each)) for name, each in _mapping(applications).items())
-    places = (_fitting(Environment, each) for each in (environments if isinstance(environments, list) else ()))
-    try:
-        return Layout(
-            applications={str(name): target for name, target in targets if target},
-            environments=tuple(each for each in places if each),
-        )
-    except ValidationError:
-        raise _invalid("It names no application or no environment that can be understood.", file) from None
+type Key = tuple[str | int, ...]
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _fitting[T: (Target, Environment)](kind: type[T], written: object) -> T | None:
-    """The value out of the keys it is made of, without those that only a promotion asks for."""
-    asked = kind.model_fields.keys() - {"soak", "freezes"}
-    kept = {key: value for key, value in _mapping(written).items() if key in asked}
-    try:
-        return kind.model_validate(kept)
-    except ValidationError:
-        return None
-
-
-type _Key = tuple[str | int, ...]
-
-
-def _contradictions(policy: PromotionPolicy) -> Iterator[tuple[_Key, str]]:
+def contradictions(policy: Layout) -> Iterator[tuple[Key, str]]:
     """Keys that are right by themselves, and wrong beside the others."""
     known = {each.name: each for each in policy.environments}
     for number, each in enumerate(policy.environments):
-        where: _Key = ("environments", number)
+        where: Key = ("environments", number)
         if known[each.name] is not each:
             yield (*where, "name"), f"is {each.name}, as another environment's"
         for key, named in (("after", each.after), ("follows", each.follows)):
@@ -227,23 +208,23 @@ def _contradictions(policy: PromotionPolicy) -> Iterator[tuple[_Key, str]]:
                 yield where, f"needs one for {after} as well, where the image comes from"
 
 
-def _sentence(key: _Key, problem: Any) -> str:
+def _sentence(key: Key, problem: Any) -> str:
     """pydantic's error in our words."""
     if not key:
         return "The file has to hold registry, applications and environments."
     if problem["type"] == "missing":
-        return f"{_dotted(key)} is missing."
+        return f"{dotted(key)} is missing."
     if problem["type"] == "extra_forbidden":
-        return f"{_dotted(key)} means nothing here."
-    return f"{_dotted(key)} can't be used: {problem['msg'].removeprefix('Value error, ')}."
+        return f"{dotted(key)} means nothing here."
+    return f"{dotted(key)} can't be used: {problem['msg'].removeprefix('Value error, ')}."
 
 
-def _dotted(key: _Key) -> str:
+def dotted(key: Key) -> str:
     """The key as a person writes it: `environments[1].soak`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
 
 
-def line_of(text: bytes, file: str, key: tuple[str | int, ...]) -> int:
+def line_of(text: bytes, file: str, key: Key) -> int:
     """The line of the deepest part of the key that is there."""
     for document in nodes.documents(nodes.decode(text, file), file):
         if (node := nodes.parse(document.text, file)) is not None:

@@ -73,17 +73,18 @@ def timeline(repository: Repository, tip: str, file: str, image_name: str) -> tu
 
 
 def lineage(line: Sequence[Deployment]) -> tuple[Deployment, ...]:
-    """The deployments that led to what runs now, newest first, out of a timeline: without those that were left again.
+    """The deployments that led to what runs now, newest first, out of a timeline.
 
-    Going back to an image, by a rollback, a revert or an edit, leaves all that came after it. A promotion never goes
-    back, not even to an image that ran before.
+    An image stands where it first ran: whoever goes back to it, by whatever kind of commit, leaves all that first ran
+    later. So nothing in it is newer than what runs now.
     """
     found: list[Deployment] = []
+    first: dict[tuple[str, str], int] = {}
     for each in reversed(line):
-        known = [index for index, earlier in enumerate(found) if earlier.image == each.image]
-        if each.action is not Action.PROMOTION and known:
-            del found[known[-1] + 1 :]
-        else:
+        place = first.setdefault(_pin(each.image), len(first))
+        while found and first[_pin(found[-1].image)] > place:
+            found.pop()
+        if not found or first[_pin(found[-1].image)] < place:
             found.append(each)
     return tuple(reversed(found))
 

@@ -17,7 +17,7 @@ def findings(root: Path, policies: Path, tree: Sequence[Rendered]) -> Iterator[F
     if not file.exists(follow_symlinks=False):
         return
     try:
-        policy = gates.load(file)
+        policy = gates.load(file, root)
     except GitOpsError as error:
         yield Finding.of_error(error)
         return
@@ -26,7 +26,7 @@ def findings(root: Path, policies: Path, tree: Sequence[Rendered]) -> Iterator[F
     for name in policy.applications:
         target = policy.application(name)
         for environment, folder in target.overlays.items():
-            place = _Place(file, ("applications", name, "overlays", environment))
+            place = _Place(file, root, ("applications", name, "overlays", environment))
             try:
                 found[name, environment] = overlays.read(root, target, environment)
             except GitOpsError as error:
@@ -41,8 +41,8 @@ def findings(root: Path, policies: Path, tree: Sequence[Rendered]) -> Iterator[F
 class _Place:
     """A key of the promotion policy."""
 
-    def __init__(self, file: Path, key: tuple[str | int, ...]) -> None:
-        self.name = f"{file.parent.name}/{file.name}"
+    def __init__(self, file: Path, root: Path, key: gates.Key) -> None:
+        self.name = gates.name_of(file, root)
         self.line = gates.line_of(file.read_bytes(), self.name, key)
 
     def finding(self, rule: str, message: str, remedy: str) -> Finding:

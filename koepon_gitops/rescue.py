@@ -4,7 +4,7 @@ Whatever was wrong before stays as it was and stands in nobody's way: an Applica
 that can't be read, schemas that were not fetched. What the image itself does has to be seen all the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -25,8 +25,8 @@ class Rescue(Value):
 
     difference: Difference
     fresh: tuple[Finding, ...] = ()
-    unjudged: str = ""
-    """Why the tree could not be validated, neither before nor after."""
+    notes: tuple[str, ...] = ()
+    """What could not be looked at, or was wrong before: sentences."""
 
     @property
     def is_refused(self) -> bool:
@@ -42,23 +42,42 @@ def prove(
     Raises RequestError proving/{no-effect,other-changes} and what keeps an overlay itself from being rendered.
     """
     step("Rendering before and after", 0, 2)
-    difference = proving.compare(_tree(before, repository, switches), _tree(after, repository, switches), switches)
+    old, new = _applications(before, repository), _applications(after, repository)
+    alone = [each for each in switches if not (proving.synced(each, old) and proving.synced(each, new))]
+    difference = proving.compare(_with(old, alone, before), _with(new, alone, after), switches)
+    notes = [
+        f"No Application that can be read syncs {each.overlay.folder}: what kustomize builds of it was compared."
+        for each in alone
+    ]
     step("Validating", 1, 2)
     question = Question(remotes=repository.remotes(), baseline=False, today=now.date())
     try:
         present = validation.answer(before, question, step=step)
     except GitOpsError as error:
-        return Rescue(difference=difference, unjudged=str(error))
-    return Rescue(difference=difference, fresh=_fresh(present, validation.answer(after, question, step=step)))
+        return Rescue(difference=difference, notes=(*notes, f"Not validated, before or after: {error}"))
+    notes += _existing(present)
+    fresh = _fresh(present, validation.answer(after, question, step=step))
+    return Rescue(difference=difference, fresh=fresh, notes=tuple(notes))
 
 
-def _tree(root: Path, repository: Repository, switches: Sequence[Switch]) -> tuple[Rendered, ...]:
-    """The Applications that can be rendered, and the overlays that none of them syncs in place of theirs."""
+def _existing(before: Report) -> Iterator[str]:
+    if count := sum(finding.severity is Severity.ERROR for finding in before.findings):
+        were = "1 error was" if count == 1 else f"{count} errors were"
+        yield f"{were} there before; `validate` names what is wrong."
+
+
+def _applications(root: Path, repository: Repository) -> tuple[Rendered, ...]:
+    """The Applications that can be rendered; none when they can't even be found."""
     try:
-        tree = changes.renderable(root, repository)
+        return changes.renderable(root, repository)
     except GitOpsError:
-        tree = ()
-    return (*tree, *(_alone(root, switch) for switch in switches if not proving.synced(switch, tree)))
+        return ()
+
+
+def _with(tree: Sequence[Rendered], alone: Sequence[Switch], root: Path) -> tuple[Rendered, ...]:
+    """The tree, with the overlays alone in place of the Applications that would sync them."""
+    names = {name for switch in alone for name in proving.synced(switch, tree)}
+    return (*(each for each in tree if each.application.name not in names), *(_alone(root, each) for each in alone))
 
 
 def _alone(root: Path, switch: Switch) -> Rendered:

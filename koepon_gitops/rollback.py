@@ -5,13 +5,14 @@ bytes, but later commits to the same file can't make this one conflict.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from koepon_gitops import changes, gates, history, manifests, messages, overlays, report, rescue
+from koepon_gitops import changes, gates, history, layout, manifests, messages, overlays, report, rescue
 from koepon_gitops.configuration import Configuration, load
-from koepon_gitops.errors import GitOpsError, RequestError
+from koepon_gitops.errors import GitOpsError, ManifestError, RequestError
+from koepon_gitops.gates import Promotable
 from koepon_gitops.history import Deployment, Quarantine
 from koepon_gitops.landing import Outcome, Proposal, land
 from koepon_gitops.model import Image, Report, Summary
@@ -40,7 +41,7 @@ def rollback(
     `environment` is by default the last in promotion order: production. `running` is what it has to run now, else
     nothing is done. Images that were rolled back before are passed over. The current image is quarantined. Neither ECR
     nor a freeze nor anything that is wrong already stands in the way. Raises RequestError rollback/{nothing,never-ran,
-    quarantined,unpinned,moved-on,unproven} and history/shallow; nothing has been pushed then.
+    quarantined,unpinned,moved-on,blocked} and history/shallow; nothing has been pushed then.
     """
     repository, settings = Repository.open(root), _settings(root)
     moment = now or datetime.now(UTC)
@@ -48,7 +49,10 @@ def rollback(
 
     def propose(tip: str) -> Proposal | Outcome:
         with changes.exported(repository, tip) as before:
-            request = _Request(repository, settings, tip, before, application, environment)
+            try:
+                request = _Request(repository, settings, tip, before, application, environment)
+            except ManifestError as error:
+                raise _blocked(error, _BY_HAND) from error
             asked.append(request)
             request.check_running(running)
             if len(asked) > 1 and request.current != asked[0].current:
@@ -62,13 +66,13 @@ def rollback(
                 try:
                     proof = rescue.prove(repository, before, after, switches, moment, step)
                 except GitOpsError as error:
-                    raise _unproven(error, request.line[0]) from error
+                    raise _blocked(error, request.by_hand) from error
             if proof.is_refused:
-                return _refused(goal, request.environment, proof)
+                return _refused(goal, request, proof)
             if dry_run:
-                return Outcome(text=_preview(goal, request.environment, switches, proof))
+                return Outcome(text=_preview(goal, request, switches, proof))
             message = _message(request.application, request.environment, request.line[0], goal)
-            text = _landed(request.application, request.environment, request.line[0], goal, proof)
+            text = _landed(request, goal, proof)
             return Proposal(changes=contents, message=message, text=text)
 
     return land(repository, settings.branch, propose, pause)
@@ -95,15 +99,14 @@ class _Request:
         environment: str | None,
     ) -> None:
         name = f"{settings.policies}/{gates.FILE}"
-        layout = gates.layout(repository.read(tip, name), name)
-        target = layout.application(application)
+        read = layout.read(repository.read(tip, name), name)
+        target = read.application(application)
         self.repository, self.application = repository, target.name
-        self.environment = environment or layout.order[-1]
-        layout.environment(self.environment)
+        self.environment = read.chosen(target, environment)
+        self.left_out = [f"{key} of {name}" for key in read.left_out(target)]
         if self.environment not in target.overlays:
-            what = f"{target.name} has no overlay for {self.environment}."
-            raise RequestError("rollback/no-overlay", what, remedy=f"It has: {', '.join(target.overlays)}.")
-        concerned = [self.environment, *layout.followers(self.environment)]
+            raise _no_overlay(target, self.environment, self.left_out)
+        concerned = [self.environment, *read.followers(self.environment)]
         self.overlays = [overlays.read(root, target, each) for each in concerned if each in target.overlays]
         self.line = history.timeline(repository, tip, self.overlays[0].file, target.image)
         kustomizations = [f"{folder}/{NAMES[0]}" for folder in target.overlays.values()]
@@ -114,9 +117,25 @@ class _Request:
         """What the environment runs."""
         return self.overlays[0].image
 
+    @property
+    def by_hand(self) -> str:
+        """What a person can do instead."""
+        return f"By hand: git revert {self.line[0].commit[:12]}, and push it."
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What may have been left behind."""
+        if self.left_out:
+            what = " and ".join(self.left_out)
+            yield f"{what} can't be read: if it follows {self.environment}, it was left as it is."
+
     def check_running(self, tag: str | None) -> None:
         """Raises RequestError rollback/moved-on when it runs another image than the one that is to be taken away."""
-        if tag is not None and (len(tag) < 7 or not self.current.tag.startswith(tag)):
+        if tag is not None and len(tag) < 7:
+            raise self._moved_on(
+                f"{tag!r} is too short: 7 digits or more are needed. {self.environment} runs {self.current.tag}"
+            )
+        if tag is not None and not self.current.tag.startswith(tag):
             raise self._moved_on(f"{self.environment} does not run {tag}, it runs {self.current.tag}")
 
     def overtaken(self, goal: Deployment) -> Outcome:
@@ -180,13 +199,23 @@ def _named(line: Sequence[Deployment], bad: Mapping[str, Quarantine], to: str, e
     return deployment
 
 
-def _unproven(error: GitOpsError, current: Deployment) -> RequestError:
-    return RequestError(
-        "rollback/unproven",
-        f"Nothing was changed: what going back would do can't be shown. {error.what}",
-        where=error.where,
-        remedy=f"{error.remedy} By hand: git revert {current.commit[:12]}, and push it.".strip(),
-    )
+_BY_HAND = (
+    'By hand: `git log -3 --grep "Koepon-Action: promotion"` shows what was promoted last; git revert that commit, '
+    "and push it."
+)
+
+
+def _blocked(error: GitOpsError, by_hand: str) -> RequestError:
+    """What does stop an emergency: that it changed nothing, and what a person can do."""
+    remedy = f"{error.remedy} {by_hand}".strip()
+    return RequestError("rollback/blocked", f"Nothing was changed: {error.what}", where=error.where, remedy=remedy)
+
+
+def _no_overlay(target: Promotable, environment: str, left_out: Sequence[str]) -> GitOpsError:
+    what, known = f"{target.name} has no overlay for {environment}", ", ".join(target.overlays)
+    if left_out:
+        return ManifestError("gates/invalid", f"{what} that can be read: look at {' and '.join(left_out)}.")
+    return RequestError("rollback/no-overlay", f"{what}.", remedy=f"It has: {known}.")
 
 
 def _switch(repository: Repository, overlay: Overlay, goal: Deployment) -> Switch | None:
@@ -221,34 +250,39 @@ def _message(application: str, environment: str, current: Deployment, goal: Depl
     return messages.with_trailers(subject, f"This reverts commit {current.commit}.", trailers)
 
 
-def _landed(application: str, environment: str, current: Deployment, goal: Deployment, proof: Rescue) -> str:
+def _landed(request: _Request, goal: Deployment, proof: Rescue) -> str:
     objects = ", ".join(f"{each.object} of {each.application}" for each in proof.difference.changes)
+    name, environment, bad = request.application, request.environment, request.current.tag
     return "\n".join(
         (
-            f"Rolled {application} in {environment} back.",
-            f"  from    {current.image.tag} (quarantined)",
+            f"Rolled {name} in {environment} back.",
+            f"  from    {bad} (quarantined)",
             f"  to      {goal.image.tag}",
             f"  digest  {goal.image.digest}",
             f"  changes {objects}",
-            *(f"  new     {finding.severity}: {finding.rule}: {finding.message}" for finding in proof.fresh),
-            *([f"  not validated, before or after: {proof.unjudged}"] if proof.unjudged else ()),
+            *_remarks(request, proof),
             "  commit  {commit}",
             "  pushed  {place}",
-            f'If it was not to blame: promote {current.image.tag} --env {environment} --lift-quarantine "reason"',
+            f'If it was not to blame: promote {bad} --env {environment} --lift-quarantine "reason"',
         )
     )
 
 
-def _preview(goal: Deployment, environment: str, switches: Sequence[Switch], proof: Rescue) -> str:
+def _remarks(request: _Request, proof: Rescue) -> Iterator[str]:
+    yield from (f"  new     {finding.severity}: {finding.rule}: {finding.message}" for finding in proof.fresh)
+    yield from (f"  note    {sentence}" for sentence in (*request.notes, *proof.notes))
+
+
+def _preview(goal: Deployment, request: _Request, switches: Sequence[Switch], proof: Rescue) -> str:
     diff = changes.text_difference({each.overlay.file: (each.overlay.text, each.content) for each in switches})
-    head = f"Would roll {environment} back to {goal.image.tag}. Nothing was changed."
-    return "\n".join((head, diff, str(proof.difference)))
+    head = f"Would roll {request.environment} back to {goal.image.tag}. Nothing was changed."
+    return "\n".join((head, diff, str(proof.difference), *_remarks(request, proof)))
 
 
-def _refused(goal: Deployment, environment: str, proof: Rescue) -> Outcome:
+def _refused(goal: Deployment, request: _Request, proof: Rescue) -> Outcome:
     shown = Report(summary=Summary(findings=len(proof.fresh)), findings=proof.fresh)
-    words = f"{environment} was not rolled back to {goal.image.tag}: that brings findings which are not there now."
-    return Outcome(
-        text=f"{report.render(shown, 'text')}{words} Nothing was changed; name another version with --to.",
-        exit_code=shown.exit_code,
+    words = (
+        f"{request.environment} was not rolled back to {goal.image.tag}: that brings findings which are not there now."
     )
+    remedy = f"Nothing was changed; name another version with --to. {request.by_hand}"
+    return Outcome(text=f"{report.render(shown, 'text')}{words} {remedy}", exit_code=shown.exit_code)

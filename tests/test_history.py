@@ -141,6 +141,58 @@ def test_hostile_messages_and_names_stay_data(clone: Clone) -> None:
     assert (newest.action, newest.subject, newest.image.tag) == (Action.EDIT, tag("e"), tag("b"))
 
 
+# Lineage
+
+
+def ran(images: str, actions: list[Action] | None = None) -> tuple[Deployment, ...]:
+    """A timeline out of letters, oldest first."""
+    return tuple(
+        Deployment(
+            commit=str(index),
+            time=datetime(2026, 1, 1, tzinfo=UTC),
+            image=Image(name="shop", tag=tag(letter), digest=digest(letter)),
+            action=actions[index] if actions else Action.PROMOTION,
+            author="Aoi",
+            subject="",
+        )
+        for index, letter in enumerate(images)
+    )[::-1]
+
+
+def led(images: str) -> str:
+    return "".join(each.image.tag[0] for each in history.lineage(ran(images)))[::-1]
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        ("", ""),
+        ("a", "a"),
+        ("abc", "abc"),
+        ("abca", "a"),
+        ("abcab", "ab"),
+        ("abcb", "ab"),
+        ("abacb", "ab"),
+        ("abac", "ac"),
+    ],
+)
+def test_going_back_leaves_what_first_ran_later(images: str, expected: str) -> None:
+    assert led(images) == expected
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(Action))).map(
+        lambda steps: [step for index, step in enumerate(steps) if not index or step[0] != steps[index - 1][0]]
+    )
+)
+def test_nothing_in_a_lineage_is_newer_than_what_runs(steps: list[tuple[str, Action]]) -> None:
+    images = "".join(letter for letter, _ in steps)
+    found = [each.image.tag[0] for each in history.lineage(ran(images, [action for _, action in steps]))]
+    assert found[:1] == [*images[-1:]]
+    places = [images.index(letter) for letter in found]
+    assert places == sorted(set(places), reverse=True)
+
+
 # Quarantine
 
 

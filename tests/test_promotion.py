@@ -200,3 +200,14 @@ def test_places_without_history(scenario: str, tmp_path: Path, git_environment: 
     with pytest.raises(RequestError) as caught:
         promotion.promote(folder, "a" * 40)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("given", ["", "  "])
+def test_a_quarantine_is_not_lifted_without_a_reason(world: World, given: str, snapshot: SnapshotAssertion) -> None:
+    assert refusal(world, "a" * 40, "staging", lift_quarantine=given) == snapshot
+
+
+@pytest.mark.parametrize("file", ["policies/promotion.yaml", "apps/web/dr/kustomization.yaml", "clusters/dr.yaml"])
+def test_a_tree_that_can_not_be_read_serves_no_promotion(world: World, file: str) -> None:
+    world.edit({file: "apiVersion: argoproj.io/v1alpha1\nkind: ["})
+    assert refusal(world, world.ecr.release(f"unread {file}")).startswith("2 ")

@@ -57,3 +57,11 @@ def test_a_follower_that_was_left_behind_is_a_warning(tree: Path) -> None:
     assert (finding.severity, finding.rule) == (Severity.WARNING, "readiness/follower-differs")
     assert finding.path == "apps/web/dr/kustomization.yaml"
     assert "dr follows production and has another image" in finding.message
+
+
+def test_policies_in_a_folder_of_a_folder(tree: Path) -> None:
+    write(tree, {"pyproject.toml": f'{files()["pyproject.toml"]}policies = "rules/own"\n'})
+    write(tree, {"rules/own/promotion.yaml": POLICY.replace("soak: 30", "soack: 30")})
+    assert said(tree) == [("error", "gates/invalid", "rules/own/promotion.yaml", 8)]
+    write(tree, {"rules/own/promotion.yaml": POLICY.replace("image: koepon/app", "image: koepon/api")})
+    assert {each[2] for each in said(tree)} == {"rules/own/promotion.yaml"}

@@ -233,7 +233,7 @@ def test_schemas_need_not_be_there(world: World, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("KOEPON_GITOPS_CACHE", str(tmp_path / "empty"))
     text = world.rollback().text
     assert world.runs("production") == good
-    assert "not validated, before or after: The schemas of custom resources have not been fetched." in text
+    assert "Not validated, before or after: The schemas of custom resources have not been fetched." in text
 
 
 def test_what_does_stop_it_says_what_to_do_by_hand(world: World, snapshot: SnapshotAssertion) -> None:
@@ -241,3 +241,81 @@ def test_what_does_stop_it_says_what_to_do_by_hand(world: World, snapshot: Snaps
     last = world.tip[:12]
     world.edit({"apps/web/base/kustomization.yaml": "resources: [deployment.yaml, gone.yaml]"})
     assert refusal(world).replace(last, "<promotion>") == snapshot
+
+
+HALF_READ = {
+    "the last environment": ("after: staging, soak: 30", "after: [staging]"),
+    "a misspelt order": ("after: staging", "aftr: staging"),
+    "an order in a circle": ("{name: staging}", "{name: staging, after: production}"),
+    "an order after nothing": ("{name: staging}", "{name: staging, after: prod}"),
+    "an application beside it": ("environments:", "  api: {image: A B, overlays: {staging: a}}\n    environments:"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), HALF_READ.values(), ids=HALF_READ)
+def test_what_is_half_read_is_not_guessed(world: World, old: str, new: str, snapshot: SnapshotAssertion) -> None:
+    """A rollback of production that takes staging's image away instead is worse than none."""
+    good, _bad = released(world, f"known {new}", f"unknown {new}")
+    world.edit({"policies/promotion.yaml": POLICY.replace(old, new)})
+    assert refusal(world) == snapshot
+    world.rollback("production", application="web")
+    assert world.runs("production") == good
+
+
+@pytest.mark.parametrize("entry", ["{name: dr, follows: [production]}", "{name: dr, folows: production}", "dr"])
+def test_a_follower_that_may_be_left_behind_is_told_of(world: World, entry: str) -> None:
+    good, bad = released(world, f"leads {entry}", f"led {entry}")
+    world.edit({"policies/promotion.yaml": POLICY.replace("{name: dr, follows: production}", entry)})
+    text = world.rollback("production").text
+    assert [world.runs(each) for each in ("production", "dr")] == [good, bad]
+    assert "environments[2] of policies/promotion.yaml can't be read: if it follows production" in text
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"apps/web/production/kustomization.yaml": "resources: ['../base"},
+        {"apps/web/dr/kustomization.yaml": "resources: ['../base"},
+        {"policies/promotion.yaml": "registry: ["},
+        {"policies/promotion.yaml": "environments: [{name: dr, follows: production}]"},
+    ],
+)
+def test_what_can_not_be_read_leaves_the_way_by_hand(
+    world: World, files: dict[str, str], snapshot: SnapshotAssertion
+) -> None:
+    released(world, f"by {files}", f"hand {files}")
+    world.edit(files)
+    said = refusal(world)
+    assert said == snapshot
+    words = said.partition("`git ")[2].partition('"')
+    shown = world.clone.git(*words[0].split(), words[2].partition('"')[0])
+    assert "Promote web" in shown.partition("commit ")[2].partition("commit ")[0]
+
+
+def test_an_overlay_that_nothing_syncs_is_told_of(world: World) -> None:
+    released(world, "synced", "unsynced")
+    world.edit({"clusters/production.yaml": "# no Application here\n"})
+    said = "No Application that can be read syncs apps/web/production: what kustomize builds of it was compared."
+    assert said in world.rollback().text
+
+
+def test_what_was_broken_before_is_counted(world: World) -> None:
+    released(world, "counted", "uncounted")
+    world.edit({"apps/web/staging/kustomization.yaml": 'resources: ["../base'})
+    shown = world.rollback(dry_run=True).text
+    assert "2 errors were there before" in shown
+    assert "2 errors were there before" in world.rollback().text
+
+
+def test_never_forward_after_a_promotion_of_what_ran_before(world: World) -> None:
+    old, _new = released(world, "old", "new")
+    world.promote(old, "staging")
+    world.promote(old, "production")
+    world.rollback()
+    assert world.runs("production") == FIRST
+
+
+@pytest.mark.parametrize("given", ["", "abcdef"])
+def test_what_is_to_go_is_named_with_seven_digits(world: World, given: str) -> None:
+    released(world, f"long {given}")
+    assert f"rollback/moved-on {given!r} is too short: 7 digits or more are needed." in refusal(world, running=given)

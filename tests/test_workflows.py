@@ -123,6 +123,17 @@ def test_no_promotion_without_aws_and_no_rollback_with_it() -> None:
     assert "aws" not in (FOLDER / "rollback.yml").read_text("utf-8")
 
 
+def test_a_rollback_installs_the_library_alone() -> None:
+    """Neither checkov nor a schema, and so no Go proxy: what is not asked can't be what is down."""
+    assert [line for each in scripts(read("rollback")) for line in each.splitlines() if "make" in line] == [
+        "make library"
+    ]
+    command = ["make", "--dry-run", "--always-make", "library"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "uv sync" in done.stdout
+    assert not re.search(r"checkov|schemas|programs|\bgo\b", done.stdout)
+
+
 @for_each_workflow
 def test_what_is_made_can_be_made(file: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))

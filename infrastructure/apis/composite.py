@@ -20,7 +20,7 @@ ORPHAN = ("Create", "Observe", "Update", "LateInitialize")
 UNTAGGED = frozenset(
     {
         *("acm/CertificateValidation",),
-        *("backup/Selection", "backup/VaultLockConfiguration", "backup/VaultPolicy"),
+        *("backup/Selection", "backup/VaultLockConfiguration", "backup/VaultNotifications", "backup/VaultPolicy"),
         *(
             "cloudfront/CachePolicy",
             "cloudfront/Function",
@@ -30,7 +30,8 @@ UNTAGGED = frozenset(
         ),
         *("cloudcontrol/Resource",),
         *("cloudwatch/Dashboard",),
-        *("cloudwatchlogs/MetricFilter",),
+        *("cloudwatchevents/Target",),
+        *("cloudwatchlogs/MetricFilter", "cloudwatchlogs/ResourcePolicy"),
         *("ec2/NetworkACLRule", "ec2/Route", "ec2/RouteTableAssociation", "ec2/VPCEndpointRouteTableAssociation"),
         *(
             "ecr/LifecyclePolicy",
@@ -45,6 +46,7 @@ UNTAGGED = frozenset(
         *(
             "s3/BucketLifecycleConfiguration",
             "s3/BucketLogging",
+            "s3/BucketObjectLockConfiguration",
             "s3/BucketOwnershipControls",
             "s3/BucketPolicy",
             "s3/BucketPublicAccessBlock",

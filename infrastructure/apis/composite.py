@@ -20,6 +20,7 @@ ORPHAN = ("Create", "Observe", "Update", "LateInitialize")
 UNTAGGED = frozenset(
     {
         *("acm/CertificateValidation",),
+        *("autoscaling/Policy",),
         *("backup/Selection", "backup/VaultLockConfiguration", "backup/VaultNotifications", "backup/VaultPolicy"),
         *(
             "cloudfront/CachePolicy",
@@ -30,7 +31,7 @@ UNTAGGED = frozenset(
         ),
         *("cloudcontrol/Resource",),
         *("cloudwatch/Dashboard",),
-        *("cloudwatchevents/Target",),
+        *("cloudwatchevents/APIDestination", "cloudwatchevents/Connection", "cloudwatchevents/Target"),
         *("cloudwatchlogs/MetricFilter", "cloudwatchlogs/ResourcePolicy"),
         *("ec2/NetworkACLRule", "ec2/Route", "ec2/RouteTableAssociation", "ec2/VPCEndpointRouteTableAssociation"),
         *(

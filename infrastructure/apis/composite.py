@@ -6,7 +6,7 @@ the same resources, under the same names.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,8 @@ ORPHAN = ("Create", "Observe", "Update", "LateInitialize")
 UNTAGGED = frozenset(
     {
         *("acm/CertificateValidation",),
-        *("backup/Selection", "backup/VaultLockConfiguration", "backup/VaultPolicy"),
+        *("autoscaling/Policy",),
+        *("backup/Selection", "backup/VaultLockConfiguration", "backup/VaultNotifications", "backup/VaultPolicy"),
         *(
             "cloudfront/CachePolicy",
             "cloudfront/Function",
@@ -30,7 +31,8 @@ UNTAGGED = frozenset(
         ),
         *("cloudcontrol/Resource",),
         *("cloudwatch/Dashboard",),
-        *("cloudwatchlogs/MetricFilter",),
+        *("cloudwatchevents/APIDestination", "cloudwatchevents/Connection", "cloudwatchevents/Target"),
+        *("cloudwatchlogs/MetricFilter", "cloudwatchlogs/ResourcePolicy"),
         *("ec2/NetworkACLRule", "ec2/Route", "ec2/RouteTableAssociation", "ec2/VPCEndpointRouteTableAssociation"),
         *(
             "ecr/LifecyclePolicy",
@@ -45,6 +47,7 @@ UNTAGGED = frozenset(
         *(
             "s3/BucketLifecycleConfiguration",
             "s3/BucketLogging",
+            "s3/BucketObjectLockConfiguration",
             "s3/BucketOwnershipControls",
             "s3/BucketPolicy",
             "s3/BucketPublicAccessBlock",
@@ -203,13 +206,12 @@ class Composite(BaseComposite):
     async def compose(self) -> None:
         """Called by the function's runner. An exception becomes a fatal result, which changes nothing in AWS."""
         whole = _plain(self.observed)
-        seen = {name: _plain(resource.resource) for name, resource in self.request.observed.resources}
         claim = Claim(
             kind=whole["kind"],
             name=whole["metadata"]["name"],
             namespace=whole["metadata"].get("namespace", ""),
             spec=whole["spec"],
-            observed=seen,
+            observed=_Observed(self.request.observed.resources),
         )
         resources = Resources(claim)
         self.build(resources)
@@ -217,6 +219,25 @@ class Composite(BaseComposite):
             self.resources[key] = resources.manifests[key]
         for name, value in resources.status.items():
             self.status[name] = value
+
+
+class _Observed(Mapping[str, Json]):
+    """What Crossplane sees, each resource read when it is asked for: most never are, and reading is what takes time."""
+
+    def __init__(self, resources: Any) -> None:
+        self._resources = {name: resource for name, resource in resources}  # noqa: C416 - dict() would ask it for keys
+        self._read: dict[str, Json] = {}
+
+    def __getitem__(self, key: str) -> Json:
+        if key not in self._read:
+            self._read[key] = _plain(self._resources[key].resource)
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._resources)
+
+    def __len__(self) -> int:
+        return len(self._resources)
 
 
 def _plain(struct: Any) -> dict[str, Any]:

@@ -130,6 +130,12 @@ def test_the_document_s_figures(holds: Callable[[], bool]) -> None:
     assert holds()
 
 
+def test_everybody_in_japan_is_answered_from_nearby_by_ipv4_and_ipv6() -> None:
+    found = parameters(MADE, DISTRIBUTION)
+    assert (found["enabled"], found["isIpv6Enabled"], found["priceClass"]) == (True, True, "PriceClass_200")
+    assert found["restrictions"] == {"geoRestriction": {"restrictionType": "none"}}
+
+
 def test_nobody_gets_in_without_tls_1_2() -> None:
     found = parameters(MADE, DISTRIBUTION)
     assert found["viewerCertificate"]["minimumProtocolVersion"] == "TLSv1.2_2021"
@@ -200,6 +206,7 @@ def test_buckets_are_those_of_the_object_stores(environment: str) -> None:
     logs = estate.claim("ObjectStore", environment, "koepon-logs")["spec"]
     logging = parameters(settled(claim(environment)), DISTRIBUTION)["loggingConfig"]
     assert logging["bucket"] == f"{logs['bucket']}.s3.amazonaws.com"
+    assert logging["includeCookies"] is False
     assert logs["receivesLogs"] and logging["prefix"] in [each["prefix"] for each in logs["expirations"]]
 
 
@@ -255,6 +262,7 @@ def test_the_host_is_the_distribution() -> None:
 
 def test_production_keeps_the_zone_and_staging_has_records_in_it() -> None:
     assert parameters(MADE, "zone/koepon-zone")["name"] == "koepon.com"
+    assert parameters(MADE, "zone/koepon-zone")["forceDestroy"] is False
     assert "Delete" not in MADE["zone/koepon-zone"]["spec"]["managementPolicies"]
     assert "usage/zone/koepon-zone" in MADE
     staging = settled(balanced("staging"))

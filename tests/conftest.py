@@ -5,8 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from koepon_gitops.repository import Repository
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 class Clone:

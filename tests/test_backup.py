@@ -201,3 +201,13 @@ def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], obje
     spoil(content["spec"])
     found = estate.problems(content)
     assert found and any(said in problem for problem in found), found
+
+
+def test_the_database_of_dr_is_taken_by_the_plan_which_starts_before_maintenance_may() -> None:
+    """AWS starts no backup of a database in its maintenance window or the hour before."""
+    made = estate.namespaced(estate.claim("Database", "dr"))
+    [instance] = [each["spec"]["forProvider"] for each in made if each["kind"] == "Instance"]
+    assert (instance["tags"]["Backup"], instance["tags"]["Environment"]) == ("daily", "dr")
+    assert instance["backupRetentionPeriod"] == rule(estate.resources(claim("dr")))["lifecycle"]["deleteAfter"]
+    hours, minutes = instance["maintenanceWindow"].split("-")[0].split(":")[1:]
+    assert int(hours) * 60 + int(minutes) - 60 >= 18 * 60

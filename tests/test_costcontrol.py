@@ -154,3 +154,13 @@ def test_no_more_nodes_are_bought_for_a_year_than_always_run(bought: dict[str, A
     assert group["instanceType"] == bought["instanceType"]
     assert "spot" not in group
     assert 0 < bought["count"] <= group["min"]
+
+
+@pytest.mark.parametrize(
+    "bought", [each for each in COMMITMENTS if "database" in each], ids=lambda each: each["database"]
+)
+def test_the_database_that_is_bought_for_a_year_is_the_one_that_runs(bought: dict[str, Any]) -> None:
+    made = estate.resources(estate.claim("Database", bought["environment"]))
+    instance = parameters(made, f"instance/{bought['database']}")
+    assert (instance["instanceClass"], instance["multiAz"]) == (bought["instanceType"], bought["multiAz"])
+    assert bought["count"] == 1

@@ -177,6 +177,12 @@ def test_pagerduty_hears_of_failed_requests_and_no_key_is_in_git() -> None:
         {"key": "routing_key", "isValueSecret": True, "valueSecretRef": secret}
     ]
     assert connection["apiKey"]["valueSecretRef"] == secret
+    pulled = made["externalsecret/koepon-pagerduty"]["spec"]
+    [value] = pulled["data"]
+    assert value["remoteRef"] == {"key": "/koepon-platform/production/pagerduty-routing-key"}
+    assert pulled["target"]["name"] == secret["name"]
+    assert list(pulled["target"]["template"]["data"]) == [secret["key"]]
+    assert pulled["secretStoreRef"]["name"] == made["secretstore/koepon-pagerduty"]["metadata"]["name"]
     [allowed] = json.loads(parameters(made, "rolepolicy/koepon-pagerduty-role")["policy"])["Statement"]
     assert allowed["Action"] == "events:InvokeApiDestination"
     assert DESTINATION.startswith(allowed["Resource"].removesuffix("*"))

@@ -6,6 +6,7 @@ Kubernetes names begin with the claim's name, those in AWS with `namePrefix`.
 import json
 from typing import Any
 
+import outside
 from composite import Composite, Json, Resources
 
 CONDITIONED = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com", "costalerts.amazonaws.com")
@@ -260,9 +261,14 @@ def query(resources: Resources, id: str, metric: str, statistic: str) -> Json:
 def add_pagerduty(resources: Resources) -> None:
     """From the alarm of failed requests to PagerDuty: opened when it begins, resolved when it ends.
 
-    A subscription of the topic would need the integration's key in its URL. EventBridge adds it from a Secret instead.
+    A subscription of the topic would need the integration's key in its URL. EventBridge adds it from a Secret instead,
+    which a person has put into Parameter Store.
     """
-    secret = {"name": resources.claim.spec["pagerDuty"]["secret"], "key": resources.claim.spec["pagerDuty"]["key"]}
+    name, store = resources.claim.spec["pagerDuty"]["secret"], to(resources, "pagerduty")["name"]
+    outside.add_store(resources, store)
+    parameter = outside.platform_parameter(resources, "pagerduty-routing-key")
+    outside.add_pulled(resources, name, store, {"key": parameter}, {"routing-key": "{{ .key }}"})
+    secret = {"name": name, "key": "routing-key"}
     body = [{"key": "routing_key", "isValueSecret": True, "valueSecretRef": secret}]
     parameters = {
         "authorizationType": "API_KEY",

@@ -386,6 +386,30 @@ def test_policies_see_what_is_composed_and_name_the_claim(tmp_path: Path, snapsh
     assert composed(tmp_path, files) == snapshot
 
 
+def test_projects_have_no_say_in_what_crossplane_creates(tmp_path: Path) -> None:
+    """Argo CD syncs the claim, and so the claim's kind is all that its project has to allow."""
+    project = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: AppProject
+        metadata: {name: default, namespace: argocd}
+        spec:
+          sourceRepos: ["*"]
+          destinations: [{name: in-cluster, namespace: "*"}]
+          clusterResourceWhitelist: [{group: "*", kind: "*"}]
+          namespaceResourceWhitelist:
+            - {group: example.com, kind: Store}
+            - {group: "", kind: ConfigMap}
+            - {group: argoproj.io, kind: "*"}
+        """
+    files: dict[str, str | bytes] = {
+        "apis/kustomization.yaml": str(TREE["apis/kustomization.yaml"]).replace("[def", "[project.yaml, def"),
+        "apis/project.yaml": project,
+    }
+    assert composed(tmp_path, files) == "exit code 0"
+    stricter = project.replace(", kind: Store}", ", kind: Shop}")
+    assert "Store web/shop" in composed(tmp_path, {**files, "apis/project.yaml": stricter})
+
+
 @pytest.mark.usefixtures("cache")
 def test_nothing_is_composed_again_until_something_changes(tmp_path: Path) -> None:
     root = write(tmp_path / "tree", TREE)
@@ -557,7 +581,7 @@ def test_the_worker_refuses_what_no_scan_has_seen(
     assert answer == snapshot
 
 
-def test_one_claim_that_ends_its_process_hides_no_other() -> None:
+def test_one_claim_that_ends_its_process_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """A computation in C hears no alarm: the clock ends it, and the next claim is asked in a new process."""
     modules = {
         "slow": "from crossplane.pythonic import BaseComposite\n\n\nclass Slow(BaseComposite):\n"
@@ -566,6 +590,7 @@ def test_one_claim_that_ends_its_process_hides_no_other() -> None:
         "    def compose(self):\n        self.status.done = True\n",
     }
     composite = {"apiVersion": "example.com/v1", "kind": "Store", "metadata": {"name": "x"}, "spec": {}}
+    monkeypatch.setattr(composition_processes, "CLOCK_SECONDS", 5)
     names = ("quick.Quick", "slow.Slow", "quick.Quick")
     with Processes() as processes:
         processes.mount(modules)
@@ -584,6 +609,8 @@ def test_every_api_of_this_repository_is_installed_mounted_and_allowed() -> None
     modules = listed["configMapGenerator"][0]["files"]
     project = yaml.safe_load((ROOT / "clusters/hub/projects/estate.yaml").read_text())
     allowed = {(each["group"], each["kind"]) for each in project["spec"]["namespaceResourceWhitelist"]}
+    shared = {Path(each).name for each in tracked.stdout.split() if each.count("/") == 2 and each.endswith(".py")}
+    assert shared <= set(modules)
     for folder in folders:
         names = yaml.safe_load((ROOT / "infrastructure/apis" / folder / "definition.yaml").read_text())["spec"]
         assert folder in listed["resources"]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -255,9 +256,12 @@ def over_http(base: str) -> Callable[[str, str, str, Mapping[str, str]], tuple[i
 def _asked(query: str, value: Any) -> Any:
     """The first result. Raises RefusedError: a query that is none, that fails, or that finds nothing."""
     try:
-        return next(iter(jq.compile(query).input_value(value)))
+        return next(iter(_compiled(query).input_value(value)))
     except (ValueError, StopIteration) as error:
         raise RefusedError(str(error)) from error
+
+
+_compiled = cache(jq.compile)
 
 
 def _text(value: Any) -> str:

@@ -155,7 +155,7 @@ def test_drift_is_repaired_by_one_kind_of_call(
     for name, value in spoilt.items():
         setattr(project, name, value)
     service.changes.clear()
-    made.settle()
+    made.reconcile(5)
     assert project == before
     assert service.changes[0].endswith(change)
 
@@ -181,7 +181,7 @@ def test_an_outage_makes_no_second_project_and_changes_nothing(supabase: tuple[S
     service.down = False
     assert set(made.resources) == before, "what can't be seen is not dropped"
     service.changes.clear()
-    made.settle()
+    made.reconcile(2)
     assert (len(service.projects), service.changes) == (1, [])
 
 

@@ -1,8 +1,8 @@
 """What provider-http v1.0.14 does with a Request, once a minute, against any service that answers HTTP.
 
-Written after its documentation and compared with its source: which mapping is taken, what jq is asked of, when something
-counts as there, as removed, as up to date, and how secrets are put into requests and taken out of answers. What differs:
-the provider's jq is gojq, here it is jq itself; default checks, other owners' Secrets and timeouts are left out.
+Written after its documentation and compared with its source: which mapping is taken, what jq is asked of, when
+something is there, removed or up to date, and how secrets are put into requests and taken out of answers. The
+provider's jq is gojq, here it is jq itself; default checks, other owners' Secrets and timeouts are left out.
 """
 
 import json

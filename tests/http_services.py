@@ -57,6 +57,8 @@ class Service:
     authorization: str
     down: bool = False
     """Whether every answer is 503."""
+    blind: bool = False
+    """Whether nothing can be read, while what changes something works."""
     changes: list[str] = field(default_factory=list)
     """`METHOD /path` of every call that was not for reading, in order."""
 
@@ -66,11 +68,12 @@ class Service:
 
     def answer(self, method: str, path: str, body: str, headers: Mapping[str, str]) -> Answer:
         """Answer a request as the service would."""
-        if self.down:
+        reads = method == "GET" or "read-only" in path
+        if self.down or (self.blind and reads):
             return 503, {"message": "Service Unavailable"}
         if headers.get("Authorization") != self.authorization:
             return 401, {"message": "Unauthorized"}
-        if method != "GET" and "read-only" not in path:
+        if not reads:
             self.changes.append(f"{method} {path}")
         for route, function in self.routes().items():
             verb, _, pattern = route.partition(" ")
@@ -153,7 +156,9 @@ class Supabase(Service):
             each.patience -= 1
             if each.status == "COMING_UP" and each.patience <= 0:
                 each.status = "ACTIVE_HEALTHY"
-        return 200, [each.public for each in self.projects]
+        found = [each.public for each in self.projects]
+        self.projects = [each for each in self.projects if each.status != "GOING_DOWN"]
+        return 200, found
 
     def create(self, body: dict[str, Any]) -> Answer:
         ref = f"abcdefghijklmnopqrs{len(self.projects)}"
@@ -163,7 +168,8 @@ class Supabase(Service):
         return 201, project.public
 
     def remove(self, ref: str) -> Answer:
-        self.projects.remove(self.project(ref))
+        """It is listed once more, on its way."""
+        self.project(ref).status = "GOING_DOWN"
         return 200, {"id": 1, "ref": ref, "name": "gone"}
 
     def addons(self, ref: str) -> Answer:

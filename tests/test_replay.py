@@ -155,7 +155,7 @@ def test_drift_is_repaired_by_one_kind_of_call(
     for name, value in spoilt.items():
         setattr(project, name, value)
     service.changes.clear()
-    made.settle()
+    made.reconcile(5)
     assert project == before
     assert service.changes[0].endswith(change)
 
@@ -171,17 +171,18 @@ def test_a_changed_claim_changes_the_project(supabase: tuple[Supabase, str]) -> 
     assert (project.addons["compute_instance"], project.cidrs) == ("ci_large", ["203.0.113.7/32"])
 
 
-def test_an_outage_makes_no_second_project_and_changes_nothing(supabase: tuple[Supabase, str]) -> None:
+@pytest.mark.parametrize("outage", ["down", "blind"])
+def test_an_outage_makes_no_second_project_and_changes_nothing(supabase: tuple[Supabase, str], outage: str) -> None:
     service, base = supabase
     made = database(base)
     made.settle()
     before = set(made.resources)
-    service.down = True
-    made.reconcile(3)
-    service.down = False
-    assert set(made.resources) == before, "what can't be seen is not dropped"
     service.changes.clear()
-    made.settle()
+    setattr(service, outage, True)
+    made.reconcile(3)
+    setattr(service, outage, False)
+    assert set(made.resources) == before, "what can't be seen is not dropped"
+    made.reconcile(2)
     assert (len(service.projects), service.changes) == (1, [])
 
 
@@ -317,17 +318,23 @@ def test_an_answer_without_credentials_keeps_those_that_are_known(upstash: tuple
     made.reconcile()
     assert made.secrets == before
     assert len(service.databases) == 1
+    for name in ("password", "rest_token", "read_only_rest_token"):
+        del found[name]
+    made.reconcile()
+    assert made.secrets == before
 
 
-def test_an_outage_makes_no_second_redis(upstash: tuple[Upstash, str]) -> None:
+@pytest.mark.parametrize("outage", ["down", "blind"])
+def test_an_outage_makes_no_second_redis(upstash: tuple[Upstash, str], outage: str) -> None:
     service, base = upstash
     made = cache(base)
     made.settle()
-    service.down = True
+    service.changes.clear()
+    setattr(service, outage, True)
     made.reconcile(3)
-    service.down = False
-    made.settle()
-    assert len(service.databases) == 1
+    setattr(service, outage, False)
+    made.reconcile(2)
+    assert (len(service.databases), service.changes) == (1, [])
 
 
 def test_a_redis_that_is_there_is_taken_over_by_its_id(upstash: tuple[Upstash, str]) -> None:

@@ -159,7 +159,7 @@ def add_setting(resources: Resources, known: str, name: str, update: Call, expec
             f"{resources.claim.spec['name']}-{name}",
             secret=api_secret(resources),
             payload={"baseUrl": API, "body": body},
-            calls={"OBSERVE": observe, "CREATE": update, "UPDATE": update},
+            calls={"OBSERVE": observe, "CREATE": observe, "UPDATE": update},
             expected=outside.unless_unseen(expected),
         ),
     )

@@ -136,8 +136,9 @@ def engine(found: Json) -> str:
 
 
 def add_setting(resources: Resources, reference: str, setting: supabase_settings.Setting) -> None:
-    """One Request for one setting, as soon as the project can be set up."""
-    calls = {"OBSERVE": setting.observe, "CREATE": setting.update, "UPDATE": setting.update}
+    """One Request for one setting, as soon as the project can be set up. There is nothing to create: CREATE, to which
+    the provider comes when it could not look at first, looks again."""
+    calls = {"OBSERVE": setting.observe, "CREATE": setting.observe, "UPDATE": setting.update}
     add_to_project(resources, reference, setting.name, setting.body, calls, setting.expected)
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,32 @@ def namespaced(content: Mapping[str, Any], observed: Mapping[str, Any] | None = 
     """The resources of a claim as Crossplane makes them: in the claim's namespace."""
     namespace, made = content["metadata"]["namespace"], resources(content, observed)
     return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in made.values()]
+
+
+def observed(made: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What Crossplane sees of resources once AWS has made them: by key, what it says of each in `status.atProvider`."""
+    return {key: {**each, "status": {"atProvider": status.get(key, {})}} for key, each in made.items()}
+
+
+def settled(content: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The resources once nothing waits any more."""
+    made: dict[str, dict[str, Any]] = {}
+    while (again := resources(content, observed(made, status))) != made:
+        made = again
+    return made
+
+
+def parameters(made: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What a resource asks AWS for."""
+    found: dict[str, Any] = made[key]["spec"]["forProvider"]
+    return found
+
+
+def assert_refused(content: dict[str, Any], spoil: Callable[[dict[str, Any]], object], said: str) -> None:
+    """A claim whose spec is spoilt is refused, with a sentence that has `said` in it."""
+    spoil(content["spec"])
+    found = problems(content)
+    assert found and any(said in problem for problem in found), found
 
 
 def problems(content: Mapping[str, Any]) -> list[str]:

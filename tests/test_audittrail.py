@@ -129,7 +129,4 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize(("spoil", "said"), NONSENSE.values(), ids=list(NONSENSE))
 def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
-    content = claim()
-    spoil(content["spec"])
-    found = estate.problems(content)
-    assert found and any(said in problem for problem in found), found
+    estate.assert_refused(claim(), spoil, said)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import estate
+from tests.estate import parameters
 
 ENVIRONMENTS = ("staging", "production", "dr")
 PREFIXES = {"staging": "koepon-staging", "production": "koepon", "dr": "koepon-dr"}
@@ -19,10 +20,6 @@ type Made = dict[str, dict[str, Any]]
 
 def claim(environment: str = "production") -> dict[str, Any]:
     return copy.deepcopy(estate.claim("Backup", environment))
-
-
-def parameters(made: Made, key: str) -> dict[str, Any]:
-    return made[key]["spec"]["forProvider"]
 
 
 def rule(made: Made) -> dict[str, Any]:
@@ -197,10 +194,7 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize(("spoil", "said"), NONSENSE.values(), ids=list(NONSENSE))
 def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
-    content = claim()
-    spoil(content["spec"])
-    found = estate.problems(content)
-    assert found and any(said in problem for problem in found), found
+    estate.assert_refused(claim(), spoil, said)
 
 
 def test_the_database_of_dr_is_taken_by_the_plan_which_starts_before_maintenance_may() -> None:

@@ -11,6 +11,7 @@ import pytest
 from koepon_gitops import checks
 from koepon_gitops.model import Finding, Manifest, ObjectId
 from tests import estate
+from tests.estate import parameters
 
 ENVIRONMENTS = ("staging", "production", "dr")
 REGIONS = {"staging": "ap-northeast-1", "production": "ap-northeast-1", "dr": "ap-southeast-1"}
@@ -42,20 +43,11 @@ STATUS: dict[str, dict[str, Any]] = {
 
 
 def observed(made: Made, status: dict[str, dict[str, Any]] = STATUS) -> Made:
-    """What Crossplane sees of resources once AWS has made them."""
-    return {key: {**each, "status": {"atProvider": status.get(key, {})}} for key, each in made.items()}
+    return estate.observed(made, status)
 
 
 def settled(content: Claim) -> Made:
-    """The resources once nothing waits any more."""
-    made: Made = {}
-    while (again := estate.resources(content, observed(made))) != made:
-        made = again
-    return made
-
-
-def parameters(made: Made, key: str) -> dict[str, Any]:
-    return made[key]["spec"]["forProvider"]
+    return estate.settled(content, STATUS)
 
 
 def sizes(made: Made) -> dict[str, tuple[str, int, int, int]]:
@@ -414,7 +406,4 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize(("spoil", "said"), NONSENSE.values(), ids=list(NONSENSE))
 def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
-    content = claim()
-    spoil(content["spec"])
-    found = estate.problems(content)
-    assert found and any(said in problem for problem in found), found
+    estate.assert_refused(claim(), spoil, said)

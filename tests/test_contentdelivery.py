@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import estate
+from tests.estate import parameters
 
 ENVIRONMENTS = ("staging", "production")
 DOMAINS = {"staging": "staging.koepon.com", "production": "koepon.com"}
@@ -55,20 +56,11 @@ def balanced(environment: str = "production") -> Claim:
 
 
 def observed(made: Made, status: dict[str, dict[str, Any]] = STATUS) -> Made:
-    """What Crossplane sees of resources once AWS has made them."""
-    return {key: {**each, "status": {"atProvider": status.get(key, {})}} for key, each in made.items()}
+    return estate.observed(made, status)
 
 
 def settled(content: Claim) -> Made:
-    """The resources once nothing waits any more."""
-    made: Made = {}
-    while (again := estate.resources(content, observed(made))) != made:
-        made = again
-    return made
-
-
-def parameters(made: Made, key: str) -> dict[str, Any]:
-    return made[key]["spec"]["forProvider"]
+    return estate.settled(content, STATUS)
 
 
 def behaviors(made: Made) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests import estate
+from tests.estate import parameters
 
 TOPIC = "arn:aws:sns:ap-northeast-1:123456789012:koepon-alerts"
 ARN = "arn:aws:ce::123456789012:anomalymonitor/5f1f4f4b-2a11-4000-8000-1b9d5c0e0000"
@@ -35,10 +36,6 @@ def observed(made: Made, arn: str = ARN) -> Made:
 
 def settled(content: dict[str, Any]) -> Made:
     return estate.resources(content, observed(estate.resources(content)))
-
-
-def parameters(made: Made, key: str) -> dict[str, Any]:
-    return made[key]["spec"]["forProvider"]
 
 
 def test_aws_takes_every_resource_of_the_claim() -> None:
@@ -129,10 +126,7 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize(("spoil", "said"), NONSENSE.values(), ids=list(NONSENSE))
 def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
-    content = claim()
-    spoil(content["spec"])
-    found = estate.problems(content)
-    assert found and any(said in problem for problem in found), found
+    estate.assert_refused(claim(), spoil, said)
 
 
 COMMITMENTS = yaml.safe_load((estate.ROOT / "policies" / "commitments.yaml").read_text())["commitments"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import estate
+from tests.estate import parameters
 
 ACCOUNT = "123456789012"
 REPOSITORY, REPLICA = "repository/koepon-app", "repository/koepon-app-replica"
@@ -21,10 +22,6 @@ def claim(**spec: Any) -> Claim:
     found = copy.deepcopy(estate.claim("ImageRepository", "production"))
     found["spec"] |= spec
     return found
-
-
-def parameters(made: Made, key: str) -> dict[str, Any]:
-    return made[key]["spec"]["forProvider"]
 
 
 def policy(made: Made, key: str) -> dict[str, Any]:
@@ -154,7 +151,4 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize(("spoil", "said"), NONSENSE.values(), ids=list(NONSENSE))
 def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
-    content = claim()
-    spoil(content["spec"])
-    found = estate.problems(content)
-    assert found and any(said in problem for problem in found), found
+    estate.assert_refused(claim(), spoil, said)

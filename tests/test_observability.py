@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import estate
+from tests.estate import parameters
 
 ENVIRONMENTS = ("staging", "production", "dr")
 PREFIXES = {"staging": "koepon-staging", "production": "koepon", "dr": "koepon-dr"}
@@ -34,20 +35,11 @@ def claim(environment: str = "production", **spec: Any) -> dict[str, Any]:
 
 
 def observed(made: Made, status: dict[str, dict[str, Any]] = STATUS) -> Made:
-    """What Crossplane sees of resources once AWS has made them."""
-    return {key: {**each, "status": {"atProvider": status.get(key, {})}} for key, each in made.items()}
+    return estate.observed(made, status)
 
 
 def settled(content: dict[str, Any]) -> Made:
-    """The resources once nothing waits any more."""
-    made: Made = {}
-    while (again := estate.resources(content, observed(made))) != made:
-        made = again
-    return made
-
-
-def parameters(made: Made, key: str) -> dict[str, Any]:
-    return made[key]["spec"]["forProvider"]
+    return estate.settled(content, STATUS)
 
 
 def alarm(made: Made, name: str) -> dict[str, Any]:
@@ -305,7 +297,4 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize(("spoil", "said"), NONSENSE.values(), ids=list(NONSENSE))
 def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
-    content = claim()
-    spoil(content["spec"])
-    found = estate.problems(content)
-    assert found and any(said in problem for problem in found), found
+    estate.assert_refused(claim(), spoil, said)

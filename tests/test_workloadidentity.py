@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import estate
+from tests.estate import parameters
 
 ENVIRONMENTS = ("staging", "production", "dr")
 ISSUER = "https://oidc.eks.ap-northeast-1.amazonaws.com/id/5F1F4F4B2A111B9D5C0E"
@@ -36,10 +37,6 @@ def observed(made: Made, issuer: str = ISSUER) -> Made:
 def settled(content: Claim) -> Made:
     """The resources once nothing waits any more."""
     return estate.resources(content, observed(estate.resources(content)))
-
-
-def parameters(made: Made, key: str) -> dict[str, Any]:
-    return made[key]["spec"]["forProvider"]
 
 
 def trust(made: Made, key: str) -> dict[str, Any]:
@@ -224,10 +221,7 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize(("spoil", "said"), NONSENSE.values(), ids=list(NONSENSE))
 def test_a_claim_without_sense_is_refused(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
-    content = claim()
-    spoil(content["spec"])
-    found = estate.problems(content)
-    assert found and any(said in problem for problem in found), found
+    estate.assert_refused(claim(), spoil, said)
 
 
 @pytest.mark.parametrize(
